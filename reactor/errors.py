@@ -1,0 +1,185 @@
+"""Every error that the reactor raises, as one tree: whose fault it is, what is left, and what to do about it.
+
+The first level below ``ReactorError`` assigns the blame; each leaf also derives from the builtin class that people
+already catch (``except ConnectionError`` and ``except TimeoutError`` keep working)::
+
+    ReactorError
+      UsageError          the caller broke a rule; nothing was changed; correct the call
+      PeerError           the other end broke the protocol; its connection is closed, the others go on
+      ConnectionFailure   no connection, or no longer one; reconnect if you like
+      SystemLimit         this machine or build cannot do it; the message names the limit
+
+Every message says what happened, with the values, and what to do.  Read next: ``reactor.core.loop`` raises most of
+the first family, ``reactor.framing`` the second, ``reactor.net`` the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+
+class ReactorError(Exception):
+    """The root: ``except ReactorError`` catches whatever this library itself decided to raise."""
+
+
+# -- the caller's fault ----------------------------------------------------------------------------------------
+
+
+class UsageError(ReactorError):
+    """The caller broke a rule.  Nothing was changed."""
+
+
+class ReactorClosed(UsageError, RuntimeError):
+    """The reactor was used after ``close()``."""
+
+
+class NestedRun(UsageError, RuntimeError):
+    """``run``, ``run_once`` or ``run_until`` was called from inside a callback of the same reactor."""
+
+
+class WrongThread(UsageError, RuntimeError):
+    """A method other than ``call_soon_threadsafe`` was called from a thread that does not run the reactor."""
+
+
+class ForkedReactor(UsageError, RuntimeError):
+    """The reactor was used in a child process that was forked while it was open; ``reopen()`` makes it usable."""
+
+
+class NotRegistered(UsageError, KeyError):
+    """The file descriptor is not registered with this reactor."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class TransportClosed(UsageError, ConnectionError):
+    """The transport cannot do that any more: it is closing, closed, or its writing side has ended."""
+
+
+class AddressError(UsageError, ValueError):
+    """An address is not of the form that its family needs."""
+
+
+class DeadlineExceeded(UsageError, TimeoutError):
+    """``run_until`` came to its timeout before what it waited for; the reactor can go on running."""
+
+
+class OptionError(UsageError, ValueError):
+    """An argument has a value that it cannot have; the message says which values it takes."""
+
+
+class ScriptExhausted(UsageError, AssertionError):
+    """A loop on a scripted poller would wait for ever: nothing more is scripted and no timer is set."""
+
+
+# -- the peer's fault ------------------------------------------------------------------------------------------
+
+
+class PeerError(ReactorError):
+    """The other end broke the protocol.  Its connection is closed; every other one goes on."""
+
+
+class FramingError(PeerError, ValueError):
+    """The bytes received are not a sequence of frames.
+
+    ``frames`` holds the complete frames that the same chunk carried before the fault: deliver them first.  The
+    codec that raised it stays broken and raises it again, with no frames, whatever it is fed.
+    """
+
+    def __init__(self, message: str, frames: Sequence[bytes] = ()) -> None:
+        super().__init__(message)
+        self.frames: list[bytes] = list(frames)
+
+
+class FrameTooLong(FramingError):
+    """A frame exceeds ``max_frame_length``: announced by a peer, or handed to ``encode`` by the caller."""
+
+
+class FrameMalformed(FramingError):
+    """A header or a terminator is not what the format prescribes."""
+
+
+class FrameTruncated(FramingError, EOFError):
+    """The stream ended inside a frame."""
+
+
+class TextMalformed(PeerError, ValueError):
+    """The peer sent bytes that are not UTF-8 where text was agreed on."""
+
+
+class IdleTimeout(PeerError, TimeoutError):
+    """The peer sent nothing for longer than the stream's idle timeout."""
+
+
+class WriteBufferFull(PeerError, ConnectionError):
+    """The peer reads too slowly and the hard cap on unsent bytes was reached; the stream was aborted."""
+
+
+# -- no connection ---------------------------------------------------------------------------------------------
+
+
+class ConnectionFailure(ReactorError, ConnectionError):
+    """There is no connection."""
+
+
+class ConnectFailed(ConnectionFailure):
+    """Every address was tried and none answered; ``attempts`` holds one ``(address, exception)`` for each."""
+
+    def __init__(self, message: str, attempts: Sequence[tuple[object, BaseException]] = ()) -> None:
+        super().__init__(message)
+        self.attempts: list[tuple[object, BaseException]] = list(attempts)
+
+
+class ConnectTimeout(ConnectFailed, TimeoutError):
+    """No address answered within the time allowed for all of them."""
+
+
+class ConnectCancelled(ConnectionFailure):
+    """The attempt was cancelled by its owner."""
+
+
+class ResolutionFailed(ConnectionFailure):
+    """A name has no address; ``__cause__`` is the ``socket.gaierror`` of the system's resolver."""
+
+
+# -- this machine's limits -------------------------------------------------------------------------------------
+
+
+class SystemLimit(ReactorError):
+    """This machine, this build or its configuration cannot do it."""
+
+
+class SelectorUnavailable(SystemLimit, ValueError):
+    """The poller asked for does not exist on this platform."""
+
+
+class DescriptorTooLarge(SystemLimit, ValueError):
+    """select(2) takes descriptors below FD_SETSIZE only (usually 1024); use poll or epoll."""
+
+
+class NotHostable(SystemLimit, ValueError):
+    """The poller has no descriptor of its own, so no other loop can watch it; use epoll or kqueue."""
+
+
+class AccelUnavailable(SystemLimit, ImportError):
+    """The compiled module was demanded and cannot be loaded; the message says why."""
+
+
+class BindFailed(SystemLimit, OSError):
+    """A local address cannot be bound; ``errno`` is the system's, the message says who or what stands in the
+    way."""
+
+
+class DescriptorClosed(SystemLimit, OSError):
+    """A registered descriptor was closed without ``remove_reader``/``remove_writer``; its callbacks are dropped."""
+
+
+def os_error_text(exc: OSError) -> str:
+    """Return the system's text for *exc* with its symbolic name, such as ``Address already in use
+    (EADDRINUSE)``."""
+    if exc.errno is None:
+        return str(exc)
+    name = errno.errorcode.get(exc.errno, str(exc.errno))
+    return f"{exc.strerror or os.strerror(exc.errno)} ({name})"
