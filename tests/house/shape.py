@@ -1,0 +1,152 @@
+"""How large things may be, and what each must say about itself.
+
+The limits are not a matter of taste alone.  A file over 400 lines holds two ideas; a function over 50 lines cannot
+be seen at once; a public name without a docstring sends its reader to the source.  The great codebases of this
+field keep their median function between 3 and 10 lines, and each is known for the one function that got away.
+
+Docstrings do not count towards the length of a function: nobody should save on them.  Read next: ``test_shape.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.house.sources import dotted, imported_names
+
+FILE_LINES = 400
+FUNCTION_LINES = 50
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def too_long_file(text: str) -> list[str]:
+    """Complain if a file has more lines than one idea needs."""
+    count = len(text.splitlines())
+    return [f"{count} lines; over {FILE_LINES} it is two ideas"] if count > FILE_LINES else []
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    """Yield every function, methods and nested ones included."""
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def length_of(function: Function) -> int:
+    """Return the lines of *function* from ``def`` to its end, without its docstring."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    if ast.get_docstring(function, clean=False) is not None:
+        text = function.body[0]
+        lines -= (text.end_lineno or text.lineno) - text.lineno + 1
+    return lines
+
+
+def too_long_functions(tree: ast.Module) -> list[str]:
+    """Complain about each function that cannot be seen at once."""
+    return [
+        f"line {function.lineno}: {function.name} has {length_of(function)} lines; over {FUNCTION_LINES} it is two"
+        for function in functions(tree)
+        if length_of(function) > FUNCTION_LINES
+    ]
+
+
+def too_long_c_functions(text: str) -> list[str]:
+    """Complain about each C function that is too long; in C a body ends with a brace in the first column."""
+    found, start = [], 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r"\w.*\(", line):
+            start = number
+        elif line.startswith("}") and start:
+            length = number - start + 1
+            if length > FUNCTION_LINES:
+                found.append(f"line {start}: a function of {length} lines; over {FUNCTION_LINES} it is two")
+            start = 0
+    return found
+
+
+def silent_module(tree: ast.Module) -> list[str]:
+    """Complain about a module that does not open with its idea, in three lines or more."""
+    lines = len((ast.get_docstring(tree) or "").splitlines())
+    if lines >= 3:
+        return []
+    return [f"the module docstring has {lines} lines: say the problem, the idea, and what to read next"]
+
+
+def silent_c_file(text: str) -> list[str]:
+    """Complain about a C file that does not open with a comment of three lines or more."""
+    opening = re.match(r"\s*(/\*.*?\*/|(?://[^\n]*\n)+)", text, re.DOTALL)
+    lines = len(opening.group(1).splitlines()) if opening else 0
+    return [] if lines >= 3 else [f"the opening comment has {lines} lines: say what the file does and owns"]
+
+
+def silent_names(tree: ast.Module) -> list[str]:
+    """Complain about each public class, function and method without a docstring."""
+    return [
+        f"line {node.lineno}: {name} is public and has no docstring"
+        for name, node in _public(tree.body)
+        if ast.get_docstring(node) is None
+    ]
+
+
+def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    """Yield the public definitions of a module and of its public classes; those inside functions are nobody's."""
+    for node in body:
+        if isinstance(node, Definition) and not node.name.startswith("_") and not _is_echo(node):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef) and not _is_structural(node):
+                yield from _public(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.If | ast.Try):
+            yield from _public([*node.body, *node.orelse], prefix)
+
+
+def _is_structural(node: ast.ClassDef) -> bool:
+    """Tell whether the class only describes what others must have: its members are documented where they are."""
+    bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in bases) and all(
+        isinstance(statement.body[-1], ast.Expr)
+        for statement in node.body
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def _is_echo(node: Definition) -> bool:
+    """Tell whether the docstring belongs elsewhere: an overload, the setter of a property, a marked override."""
+    marks = {decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
+             for decorator in node.decorator_list}
+    return bool(marks & {"overload", "setter", "deleter", "override"})
+
+
+def slotless_classes(tree: ast.Module) -> list[str]:
+    """Complain about each class whose objects carry a dictionary for want of ``__slots__``."""
+    names = imported_names(tree)
+    return [
+        f"line {node.lineno}: class {node.name} has no __slots__; an idle connection cannot afford a dictionary"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not _has_slots(node) and not _needs_none(node, names)
+    ]
+
+
+def _has_slots(node: ast.ClassDef) -> bool:
+    targets = [target for statement in node.body for target in _targets(statement)]
+    return any(isinstance(target, ast.Name) and target.id == "__slots__" for target in targets)
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    if isinstance(statement, ast.Assign):
+        return statement.targets
+    return [statement.target] if isinstance(statement, ast.AnnAssign) else []
+
+
+def _needs_none(node: ast.ClassDef, names: dict[str, str]) -> bool:
+    """Tell whether a base sees to it: an exception, an enumeration, a named tuple, a structural type."""
+    bases = [dotted(base.value if isinstance(base, ast.Subscript) else base, names) or getattr(base, "id", "")
+             for base in node.bases]
+    return any(
+        base != "typing.Generic"
+        and (
+            base.startswith(("typing.", "enum.", "reactor.errors."))
+            or base.endswith(("Error", "Exception", "Warning"))
+        )
+        for base in bases
+    )

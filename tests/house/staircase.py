@@ -1,0 +1,112 @@
+"""The order in which the package can be read, as one table, and the rule that it follows from.
+
+A file imports only from floors below its own, or from files to the left of it in its own group.  So there is no
+cycle, each file can be understood with what stands before it, and what stands below can be used without what stands
+above.  Groups on one floor know nothing of each other.  Imports inside functions and under ``TYPE_CHECKING`` count
+as well: they are knowledge, only later.
+
+A package's ``__init__`` stands after the last of its files, so none of them may import from it.  The front page,
+``reactor/__init__.py``, stands above the annexes: only the command line may write ``import reactor``.
+
+Read next: ``test_staircase.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from tests.house.sources import imports
+
+#: From the ground up.  Each floor has groups, each group its files in order; a prefix ending in "/" is a folder.
+FLOORS: tuple[dict[str, str], ...] = (
+    {"": "errors limits"},
+    {
+        "core/": """
+            ops probe counters reports handles timers
+            polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue polling/choose
+            polling/__init__
+            registry wakeup signals forking acceptor engine loop __init__
+        """,
+        "framing/": """
+            partial seam codec scanner_pure scanner_accel scanner
+            raw fixed delimiter netstring length __init__
+        """,
+        "auth/": "",
+        "": "flow",
+    },
+    {
+        "net/": """
+            addresses socket_options port_holder unix_path sockets protocol linger hub outgoing write_half stream
+            multicast destinations datagram resolver listener attempt connector reactor __init__
+        """,
+        "testing/": "clock script poller sockets ops __init__",
+    },
+    {"service/": ""},
+    {"aio/": "", "compat/": "", "trace/": "", "load/": ""},
+    {"": "__init__"},
+    {"cli/": "*"},
+)
+
+#: Compiled, and imported by whoever hands it bytes: it stands on the ground.
+COMPILED = "reactor._accel"
+
+
+class Step(NamedTuple):
+    """Where a file stands: its floor, its group, and its place in the group (None: the group has no order)."""
+
+    floor: int
+    group: str
+    place: int | None
+
+
+def step_of(module: str) -> Step | None:
+    """Return where *module* stands (``reactor.core.loop``; a package stands where its ``__init__`` does)."""
+    if module == COMPILED:
+        return Step(0, "", 0)
+    path = module.removeprefix("reactor").removeprefix(".").replace(".", "/")
+    for name in (path, f"{path}/__init__".removeprefix("/")):
+        for floor, groups in enumerate(FLOORS):
+            for prefix, files in groups.items():
+                order = [prefix + file for file in files.split()]
+                if name in order:
+                    return Step(floor, prefix, order.index(name))
+                if files == "*" and name.startswith(prefix):
+                    return Step(floor, prefix, None)
+    return None
+
+
+def may_import(importer: Step, target: Step) -> bool:
+    """The rule."""
+    if target.floor != importer.floor:
+        return target.floor < importer.floor
+    if target.group != importer.group:
+        return False
+    return importer.place is None or target.place is None or target.place < importer.place
+
+
+def missing_step(module: str) -> list[str]:
+    """Complain if *module* is not in the table."""
+    if step_of(module) is not None:
+        return []
+    return [f"{module} stands nowhere: add it to FLOORS in tests/house/staircase.py, right after what it imports"]
+
+
+def steps_up(module: str, tree: ast.Module, *, is_package: bool = False) -> list[str]:
+    """Complain about each import of *module* that goes up, sideways, or to a file that is not in the table."""
+    own = step_of(module)
+    if own is None:
+        return []
+    found = []
+    for line, name in imports(tree, module, is_package=is_package):
+        if name.split(".")[0] != "reactor":
+            continue
+        target = step_of(name) or step_of(name.rpartition(".")[0])
+        if target is None:
+            found.append(f"line {line}: imports {name}, which stands nowhere in FLOORS")
+        elif not may_import(own, target):
+            found.append(
+                f"line {line}: imports {name}, which does not stand below it; move what both need to a lower file, "
+                f"pass it in as an argument, or correct FLOORS in tests/house/staircase.py"
+            )
+    return found
