@@ -1,0 +1,146 @@
+"""What a codec holds between two reads: the bytes of one incomplete frame, or the fault that ended the stream.
+
+A codec between two frames holds nothing at all (``None``), and that is the state the fast path looks for.  The
+other states are small objects with the same methods, so the codec never asks which one it has:
+
+    Partial   some bytes of a frame whose total size is known, or of a header whose least size is known
+    Broken    the peer broke the format; whatever arrives now raises the same error again
+
+**Invariant:** ``len(partial) < partial.need``.  As long as that holds nobody looks at the bytes again, so a peer
+that drips one byte at a time costs linear time: each byte is appended once and scanned once.
+
+**Large frames** are received where they will lie: ``vacancy`` lends the unfilled rest of the buffer to
+``recv_into``.  It would be simplest to allocate ``bytearray(need)`` as soon as the header is known.  But CPython
+fills a new bytearray with zeros, which makes every page resident (measured: 1 MiB each), so a peer could buy a
+mebibyte with four bytes.  Therefore the room grows with what has really arrived: nothing is lent for the first
+16 KiB, then at most three times what is already there, and never more than one read can fill.  Growing is cheap:
+realloc(3) of a large block moves page tables (mremap(2)), not bytes.
+
+Rejected: a list of chunks, joined at the end.  A peer that sends two bytes at a time makes each pair cost 43.
+Read next: ``codec``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reactor.errors import FramingError, OptionError, UsageError
+from reactor.limits import LARGE_FRAME_BYTES, SCRATCH_BYTES
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: Bytes of a large frame that must have arrived before room is lent for the rest of it.
+TRUSTED_BYTES = LARGE_FRAME_BYTES // 4
+
+#: Room is lent for so many times what has arrived, at most for one full read.
+GROWTH = 3
+
+#: What room consists of before it is filled.  CPython has these pages from calloc(3) and never writes to them, so
+#: the kernel lets them all be its one page of zeros: they cost no memory and stay in the processor's nearest cache.
+ZEROS = memoryview(bytes(SCRATCH_BYTES))
+
+
+def no_room() -> UsageError:
+    """Return the error for a ``buffer_updated`` that follows no ``receive_buffer``."""
+    return UsageError("buffer_updated() was called, but no receive_buffer is active: feed() the bytes instead")
+
+
+class Partial:
+    """The first bytes of a frame that needs *need* of them before it is worth another look."""
+
+    __slots__ = ("_buffer", "_filled", "_room", "need")
+
+    def __init__(self, start: bytes, need: int) -> None:
+        self.need = need
+        self._buffer = bytearray(start)
+        self._filled = -1  # -1: the buffer is exactly what has arrived; else how much of it has
+        self._room: memoryview | None = None
+
+    def __len__(self) -> int:
+        return len(self._buffer) if self._filled < 0 else self._filled
+
+    def add(self, data: bytes) -> bytes | None:
+        """Append *data*; return all bytes when there are enough of them, else None."""
+        if self._filled >= 0:
+            return self._add_to_room(data)
+        if len(self._buffer) + len(data) >= self.need:
+            return b"".join((self._buffer, data))
+        self._buffer += data
+        return None
+
+    def snapshot(self) -> bytes:
+        """Return a copy of what has arrived."""
+        return bytes(memoryview(self._buffer)[: len(self)])
+
+    def vacancy(self) -> memoryview | None:
+        """Return where the next bytes of a large frame may be received, or None if it is not (yet) a large one."""
+        if self._room is None and self.need - len(self) >= LARGE_FRAME_BYTES and len(self) >= TRUSTED_BYTES:
+            self._make_room()
+        return self._room
+
+    def advance(self, size: int) -> bytearray | None:
+        """Account for *size* bytes received in the vacancy; return the whole frame when it is complete."""
+        room = self._room
+        if room is None:
+            raise no_room()
+        if not 0 <= size <= len(room):
+            raise OptionError(f"buffer_updated({size}): the receive_buffer takes 0 to {len(room)} bytes")
+        self._filled += size
+        if self._filled == self.need:
+            return self._buffer
+        if size < len(room):
+            self._room = room[size:]
+        else:
+            self._make_room()
+        return None
+
+    def _make_room(self) -> None:
+        filled = len(self)
+        more = min(self.need - filled, GROWTH * filled, SCRATCH_BYTES)
+        if self._room is not None:
+            self._room.release()
+        try:
+            self._buffer += ZEROS[:more]
+        except BufferError:  # the caller kept a slice, and bytes in view cannot move: it keeps the old buffer
+            self._buffer = bytearray(self.snapshot())
+            self._buffer += ZEROS[:more]
+        self._filled = filled
+        self._room = memoryview(self._buffer)[filled:]
+
+    def _add_to_room(self, data: bytes) -> bytes | None:
+        """``add`` while room is lent: the bytes go where they would have been received."""
+        while self._filled + len(data) < self.need:
+            assert self._room is not None
+            part = data[: len(self._room)]
+            self._room[: len(part)] = part
+            self.advance(len(part))
+            if len(part) == len(data):
+                return None
+            data = data[len(part) :]
+        return b"".join((memoryview(self._buffer)[: self._filled], data))
+
+
+class Broken:
+    """The state after a fault: every call raises the same error again, without frames."""
+
+    __slots__ = ("_fault",)
+
+    def __init__(self, fault: FramingError) -> None:
+        self._fault = type(fault), str(fault)
+
+    def __len__(self) -> int:
+        return 0
+
+    def add(self, data: bytes) -> NoReturn:
+        """Raise the fault again."""
+        kind, message = self._fault
+        raise kind(message)
+
+    def vacancy(self) -> None:
+        """Return None: nothing more is received."""
+        return None
+
+    def advance(self, size: int) -> NoReturn:
+        """Raise the fault again."""
+        self.add(b"")
