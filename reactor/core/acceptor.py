@@ -1,0 +1,202 @@
+"""Taking connections from a listening socket, a bounded number per turn, and surviving the lack of descriptors.
+
+accept(2) fails for three different reasons:
+
+- *nothing there* (EAGAIN): somebody else took it, or it was withdrawn.  The turn goes on.
+- *this connection died in the queue* (ECONNABORTED and the network errors that Linux passes on): the next one may
+  be fine, so accepting goes on.
+- *the process or the system has no descriptor or memory left* (EMFILE, ENFILE, ENOBUFS, ENOMEM).  The connection
+  stays in the queue and the listening socket stays readable, so a naive loop spins at full speed, doing nothing,
+  until some other connection happens to end.  Here a descriptor that was kept in reserve is given up, the waiting
+  clients are accepted and closed at once (they see an end, not a silence), the reserve is taken back, and the
+  acceptor rests for ``ACCEPT_BACKOFF`` seconds.  One line in the log says so.
+
+The callback is user code: it may pause or close the acceptor, and it may raise, which closes the new socket, not
+the acceptor.  Read next: ``loop``; ``reactor.net.listener`` builds protocols and limits on top of this.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from selectors import EVENT_READ
+from typing import TYPE_CHECKING
+
+from reactor.core.polling.contract import EVENT_BOTH
+from reactor.limits import ACCEPT_BACKOFF, ACCEPT_BATCH
+
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, Protocol
+
+    from reactor.core.counters import Counters
+    from reactor.core.handles import Timer
+    from reactor.core.ops import Ops
+    from reactor.core.registry import Registry
+    from reactor.core.reports import Reports
+
+    class Host(Protocol):
+        """What an acceptor needs of its loop."""
+
+        ops: Ops
+        counters: Counters
+        reports: Reports
+        registry: Registry
+
+        def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer: ...
+
+
+#: Resources of the process or the system that are used up.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+#: The pending connection is gone; accept(2) of Linux says to treat these like EAGAIN and to try again.
+GONE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "EPROTO", "EPERM", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
+        "EOPNOTSUPP", "ENETUNREACH", "ECONNRESET",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+
+
+class Reserve:
+    """One descriptor for a rainy day, shared by the acceptors of a reactor."""
+
+    __slots__ = ("_fd", "_ops")
+
+    def __init__(self, ops: Ops) -> None:
+        self._ops = ops
+        self._fd = -1
+
+    def take(self) -> None:
+        """Open the reserve if it is not open; if there is no descriptor for it now, there may be one later."""
+        if self._fd < 0:
+            try:
+                self._fd = self._ops.open_reserve()
+            except OSError:
+                pass
+
+    def give_up(self) -> bool:
+        """Close the reserve; tell whether that has freed a descriptor."""
+        if self._fd < 0:
+            return False
+        self._ops.close(self._fd)
+        self._fd = -1
+        return True
+
+
+class Acceptor:
+    """Runs ``callback(sock, address)`` for each connection that *listener* receives; *sock* is non-blocking.
+
+    Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` ceases to accept from it
+    and does not close it.  Loop thread only.
+    """
+
+    __slots__ = ("_batch", "_callback", "_host", "_is_closed", "_is_paused", "_listener", "_reserve", "_rest")
+
+    def __init__(
+        self,
+        host: Host,
+        listener: socket.socket,
+        callback: Callable[[socket.socket, Any], object],
+        reserve: Reserve,
+        batch: int = ACCEPT_BATCH,
+    ) -> None:
+        self._host = host
+        self._listener = listener
+        self._callback = callback
+        self._reserve = reserve
+        self._batch = batch
+        self._rest: Timer | None = None
+        self._is_paused = False
+        self._is_closed = False
+        reserve.take()
+        host.registry.add(listener, EVENT_READ, self._on_readable)
+
+    def pause(self) -> None:
+        """Leave new connections in the kernel's queue until ``resume``."""
+        if not self._is_closed:
+            self._is_paused = True
+            self._host.registry.remove(self._listener, EVENT_READ)
+
+    def resume(self) -> None:
+        """Accept again, unless the acceptor is closed or rests for want of descriptors."""
+        if not self._is_closed:
+            self._is_paused = False
+            if self._rest is None:
+                self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
+
+    def close(self) -> None:
+        """Cease to accept, for good.  Before the listening socket itself is closed."""
+        self._is_closed = True
+        self._host.registry.remove(self._listener, EVENT_READ)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    def is_accepting(self) -> bool:
+        """Tell whether new connections are being taken: not closed, not paused, not resting."""
+        return not (self._is_closed or self._is_paused or self._rest is not None)
+
+    def _on_readable(self) -> None:
+        counters = self._host.counters
+        for _ in range(self._batch):
+            try:
+                sock, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as exc:
+                counters.accept_errors += 1
+                if exc.errno in GONE:
+                    continue
+                if exc.errno not in EXHAUSTED:
+                    self.close()
+                    raise
+                self._shed(exc)
+                return
+            counters.accepted += 1
+            self._deliver(sock, address)
+            if not self.is_accepting():
+                return
+
+    def _deliver(self, sock: socket.socket, address: Any) -> None:
+        try:
+            sock.setblocking(False)
+            self._callback(sock, address)
+        except BaseException as exc:
+            # The callback may have registered it before it raised.
+            self._host.registry.remove(sock, EVENT_BOTH)
+            sock.close()
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                raise
+            self._host.reports.failure(exc, self._callback)
+
+    def _shed(self, exc: OSError) -> None:
+        """Close what waits in the queue with the help of the reserve, and rest."""
+        for _ in range(self._batch):
+            if not self._reserve.give_up():
+                break
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                break
+            else:
+                sock.close()
+                self._host.counters.shed += 1
+            finally:
+                self._reserve.take()
+        self._host.registry.remove(self._listener, EVENT_READ)
+        self._rest = self._host.call_later(ACCEPT_BACKOFF, self._end_rest)
+        # To tell it may take a descriptor as well: to import logging, to open its file.
+        self._reserve.give_up()
+        self._host.reports.fault(
+            "accept", f"cannot accept connections for {ACCEPT_BACKOFF:g} s: {exc}; raise the limit (ulimit -n)"
+        )
+        self._reserve.take()
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        self._reserve.take()
+        if not self._is_paused:
+            self._host.registry.add(self._listener, EVENT_READ, self._on_readable)

@@ -1,0 +1,87 @@
+"""Callbacks that wait for their moment.
+
+A handle is a callback with its arguments; cancelling it takes the callback away, and whoever comes to run it finds
+``None``.  Nothing has to be searched for and removed from the queue it lies in: that is why cancelling is O(1).
+
+A timer is a handle that becomes ready at an instant.  Its ``callback`` stays ``None`` until the timer queue finds
+it due, so a timer that is cancelled or moved after it became due, but before it ran, does not run: the loop needs
+no second rule for timers.  Read next: ``timers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+#: ``Timer.entry`` of a timer that lies in no queue.
+NOT_QUEUED = -1
+
+
+class Handle:
+    """A callback to be run once, soon."""
+
+    __slots__ = ("args", "callback")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        self.callback = None
+        self.args = ()
+
+    def is_cancelled(self) -> bool:
+        """Tell whether ``cancel`` was called."""
+        return self.callback is None
+
+
+class Timer:
+    """A callback to be run at the instant ``when``, by the reactor's clock; every ``interval`` seconds if that is
+    set.
+
+    Made by ``call_later``, ``call_at`` and ``call_every``.  To be used in the reactor's thread only.
+    """
+
+    __slots__ = ("args", "callback", "entry", "interval", "queue", "target", "when")
+
+    def __init__(
+        self,
+        when: float,
+        target: Callable[..., object],
+        args: tuple[Any, ...],
+        queue: Any,
+        interval: float | None = None,
+    ) -> None:
+        self.when = when
+        self.interval = interval
+        self.target: Callable[..., object] | None = target
+        self.args = args
+        self.queue = queue
+        self.callback: Callable[..., object] | None = None
+        self.entry = NOT_QUEUED
+
+    def cancel(self) -> None:
+        """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        self.callback = self.target = None
+        self.args = ()
+        if self.entry != NOT_QUEUED:
+            self.entry = NOT_QUEUED
+            self.queue.abandon_one()
+
+    def is_cancelled(self) -> bool:
+        """Tell whether ``cancel`` was called."""
+        return self.target is None
+
+    def reschedule(self, when: float) -> None:
+        """Move the timer to the instant *when*, whether it is still waiting, just due, or already ran.
+
+        Moving a waiting timer to a later instant costs two assignments: an idle timeout may be pushed back at every
+        message.  A cancelled timer stays cancelled.  Raises OptionError if *when* is NaN.
+        """
+        if self.target is not None:
+            self.queue.move(self, when)
+            self.callback = None

@@ -1,0 +1,396 @@
+"""The loop: it waits until something can be done, and has it done, one callback after the other.
+
+The turn itself is in ``engine``; this is its face: what a program may ask for, in the words of asyncio, because
+everyone knows them, and the rules of who may ask and when.
+
+The loop belongs to the thread that runs it.  From any other thread, and from signal handlers of your own, there
+is ``call_soon_threadsafe``; every other method checks its thread and says so.  Whoever runs another loop already
+(Tk, asyncio, a second reactor) need not call ``run``: it watches ``fileno()``, waits no longer than
+``next_timeout()``, and calls ``run_once(0)``.
+
+The loop composes the small parts of this folder and owns no network code.  Read next: ``reactor.net.reactor``,
+which adds the network's verbs, and ``reactor.net.stream``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from typing import TYPE_CHECKING
+
+from reactor.core.acceptor import Acceptor, Reserve
+from reactor.core.engine import Engine
+from reactor.core.forking import cease_to_watch, watch_for_fork
+from reactor.core.handles import Handle, Timer
+from reactor.core.ops import Ops
+from reactor.core.polling.choose import open_poller
+from reactor.core.registry import ForkedPoller, poller_name
+from reactor.core.reports import log_failure
+from reactor.core.timers import NOT_A_NUMBER
+from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
+from reactor.limits import ACCEPT_BATCH
+
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, Self
+
+    from reactor.core.probe import Probe
+
+
+class Loop(Engine):
+    """A reactor without network verbs: descriptors, timers, calls from threads, signals.
+
+    *selector* is "epoll", "poll", "select", "kqueue" or any ``selectors.BaseSelector``; without it the
+    environment variable REACTOR_SELECTOR decides, else the best available.  *clock* returns monotonic seconds.
+    *ops* stands for the operating system.  Raises SelectorUnavailable, and OSError when the system has no
+    descriptor left.
+
+    Loops are independent of each other: make several, one per thread or many in one.
+    """
+
+    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id")
+
+    def __init__(
+        self,
+        selector: str | BaseSelector | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ops: Ops | None = None,
+    ) -> None:
+        ops = Ops() if ops is None else ops
+        poller = open_poller(selector, ops, os.environ)
+        try:
+            super().__init__(poller, clock, ops)
+        except BaseException:
+            if poller is not selector:
+                poller.close()
+            raise
+        self._choice = selector
+        #: The thread that runs the loop at present.
+        self._owner: int | None = None
+        self._thread_id = ops.thread_id
+        #: The instant up to which a host believes that it may sleep.
+        self._announced: float | None = None
+        self._timers.moved_earlier = self._wake_host
+        self._is_closed = False
+        self._reserve = Reserve(ops)
+        watch_for_fork(self, ops)
+
+    def __del__(self) -> None:
+        """Warn of a loop that nobody closed, as the standard library does of sockets: its descriptors are lost."""
+        if not getattr(self, "_is_closed", True):
+            warnings.warn(f"unclosed {self!r}: call close()", ResourceWarning, source=self, stacklevel=2)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "running" if self._owner is not None else "idle"
+        return f"<{type(self).__name__} {state} on {self.selector_name}, turn {self.registry.turn}>"
+
+    @property
+    def selector_name(self) -> str:
+        """The name of the poller in use, such as "epoll"."""
+        return poller_name(self.registry.poller)
+
+    def time(self) -> float:
+        """Return the present instant of this loop's clock, in seconds; only differences mean anything."""
+        return self._clock()
+
+    # -- descriptors -------------------------------------------------------------------------------------------
+
+    def add_acceptor(
+        self,
+        listener: socket.socket,
+        callback: Callable[[socket.socket, Any], object],
+        *,
+        batch: int = ACCEPT_BATCH,
+    ) -> Acceptor:
+        """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
+        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
+        self.check()
+        return Acceptor(self, listener, callback, self._reserve, batch)
+
+    def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Run ``callback(*args)`` whenever *fileobj* (a descriptor or an object with fileno()) can be read without
+        blocking, or has come to its end or to an error.  Replaces the reader that it had.
+
+        Raises ValueError for what is not an open file, OSError for what cannot be watched (EPERM: a regular file).
+        """
+        self.check()
+        self.registry.add(fileobj, EVENT_READ, partial(callback, *args) if args else callback)
+
+    def remove_reader(self, fileobj: Any) -> bool:
+        """Cease to watch for reading; tell whether it was watched.  Call it before the file is closed."""
+        self.check()
+        return self.registry.remove(fileobj, EVENT_READ)
+
+    def add_writer(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Run ``callback(*args)`` whenever *fileobj* takes bytes without blocking; else as ``add_reader``."""
+        self.check()
+        self.registry.add(fileobj, EVENT_WRITE, partial(callback, *args) if args else callback)
+
+    def remove_writer(self, fileobj: Any) -> bool:
+        """Cease to watch for writing; tell whether it was watched.  Call it before the file is closed."""
+        self.check()
+        return self.registry.remove(fileobj, EVENT_WRITE)
+
+    # -- calls and timers --------------------------------------------------------------------------------------
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in the order of the
+        calls."""
+        if self._owner is None or self._thread_id() != self._owner:
+            self.check()
+            self._wake_host(-inf)
+        handle = Handle(callback, args)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free."""
+        return self.call_at(self._clock() + delay, callback, *args)
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed."""
+        self.check()
+        return self._arm(Timer(when, callback, args, self._timers))
+
+    def call_every(self, interval: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Run ``callback(*args)`` every *interval* seconds, first in *interval* seconds, until it is cancelled.
+
+        The rhythm does not drift; beats that are missed because the loop was busy are left out.
+        Raises OptionError unless *interval* is positive.
+        """
+        self.check()
+        if not interval > 0:
+            raise OptionError(f"interval must be a positive number of seconds, not {interval!r}")
+        return self._arm(Timer(self._clock() + interval, callback, args, self._timers, interval))
+
+    def _arm(self, timer: Timer) -> Timer:
+        if timer.when != timer.when:
+            raise OptionError(NOT_A_NUMBER)
+        self._timers.push(timer)
+        self._wake_host(timer.when)
+        return timer
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
+        """Run ``callback(*args)`` in the loop's thread, soon, waking the loop if it sleeps.
+
+        The only method that any thread, and a signal handler, may call.  Raises ReactorClosed after ``close()``.
+        """
+        if self._is_closed:
+            raise ReactorClosed("the reactor is closed: it runs no more callbacks")
+        handle = Handle(callback, args)
+        self._foreign.append(handle)
+        self._wakeup.ring()
+        return handle
+
+    def call_at_turn_end(self, callback: Callable[[], object]) -> None:
+        """Run *callback* as the last step of this turn, once: for what is better sent in one piece.
+
+        Loop thread, inside a turn.
+        """
+        self._flushes.append(callback)
+
+    def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
+        """Run ``callback(*args)`` as an ordinary callback for each *signum*.  Main thread only (else
+        OptionError)."""
+        self.check()
+        self._signals.add(signum, callback, args)
+
+    def remove_signal_handler(self, signum: int) -> bool:
+        """Put back the handler that *signum* had before; tell whether there was one of ours."""
+        self.check()
+        return self._signals.remove(signum)
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Turn until ``stop()``.  Raises NestedRun inside a callback of this loop, ReactorClosed, ForkedReactor."""
+        self._begin()
+        try:
+            self._owner = self._thread_id()
+            while not self._is_stopping:
+                self._turn(None)
+        finally:
+            self._end()
+
+    def run_once(self, timeout: float | None = None) -> None:
+        """Do one turn, which waits at most *timeout* seconds (None: until something happens)."""
+        self._begin()
+        try:
+            self._owner = self._thread_id()
+            self._turn(timeout)
+        finally:
+            self._end()
+
+    def run_until(self, condition: Any, timeout: float | None = None) -> Any:
+        """Turn until *condition* holds and return its value.
+
+        *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
+        or a function without arguments, called before every turn, until it returns something true.  Raises
+        DeadlineExceeded (a TimeoutError) after *timeout* seconds.  ``stop()`` ends it early; None is returned
+        then.
+        """
+        is_future = hasattr(condition, "done") and hasattr(condition, "result")
+        is_met = condition.done if is_future else condition
+        if is_future and hasattr(condition, "add_done_callback"):
+            condition.add_done_callback(self._wake_for_future)
+        deadline = None if timeout is None else self._clock() + timeout
+        self._begin()
+        try:
+            self._owner = self._thread_id()
+            while not (value := is_met()):
+                if self._is_stopping:
+                    return None
+                left = None if deadline is None else deadline - self._clock()
+                if left is not None and left <= 0:
+                    raise DeadlineExceeded(f"what run_until waited for did not happen within {timeout} s")
+                self._turn(left)
+        finally:
+            self._end()
+        return condition.result() if is_future else value
+
+    def _wake_for_future(self, future: object) -> None:
+        """A future may be completed by any thread, and after the loop is gone."""
+        self._wakeup.ring()
+
+    def is_closed(self) -> bool:
+        """Tell whether ``close`` was called."""
+        return self._is_closed
+
+    def is_running(self) -> bool:
+        """Tell whether a turn is under way: inside a callback, yes."""
+        return self._owner is not None
+
+    def stop(self) -> None:
+        """End ``run`` after the present turn; before ``run``, let it return at once.  From a thread:
+        ``call_soon_threadsafe(loop.stop)``."""
+        self.check()
+        self._is_stopping = True
+
+    def close(self) -> None:
+        """Give everything back: poller, descriptors, signal handlers, timers.  Idempotent.
+
+        Raises UsageError inside a callback: stop first, close after ``run`` has returned.
+        """
+        if self._is_closed:
+            return
+        self.check()
+        if self._owner is not None:
+            raise UsageError("close() inside a callback: call stop(), and close() when run() has returned")
+        self._signals.close()
+        self._is_closed = True
+        cease_to_watch(self)
+        self._timers.clear()
+        self._ready.clear()
+        self._flushes.clear()
+        self._wakeup.close()
+        self._foreign.clear()
+        self._reserve.give_up()
+        self.registry.poller.close()
+
+    def __enter__(self) -> Self:
+        """Return the loop itself: ``with`` closes it at the end."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close the loop."""
+        self.close()
+
+    # -- being hosted by another loop --------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``run_once(0)`` has something to do, apart from timers.
+
+        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask, and register it, anew.  Raises NotHostable on select and poll, which have no such descriptor.
+        """
+        self.check()
+        return self.registry.fileno()
+
+    def next_timeout(self) -> float | None:
+        """Return the seconds after which ``run_once(0)`` must be called even if ``fileno()`` stays silent; None:
+        never.
+
+        From here to the next turn, whatever would need an earlier call makes ``fileno()`` readable, so a host may
+        simply arm one timer and watch one descriptor.
+        """
+        self.check()
+        wait = self._wait(None)
+        self._announced = inf if wait is None else self._clock() + wait
+        return wait
+
+    def _wake_host(self, when: float) -> None:
+        """Between two turns of a hosted loop: ring if *when* is earlier than what the host was told."""
+        if self._announced is not None and when < self._announced:
+            self._wakeup.ring()
+
+    # -- what is watched and told ------------------------------------------------------------------------------
+
+    def set_probe(self, probe: Probe | None) -> None:
+        """Have *probe* watch this loop from now on; None for nobody."""
+        self.check()
+        self.probe = self.registry.probe = probe
+
+    def set_exception_handler(self, handler: Callable[[BaseException, object], object] | None) -> None:
+        """Have ``handler(exc, source)`` told what callbacks and protocols let escape; None: it is logged."""
+        self.check()
+        self.reports.handler = log_failure if handler is None else handler
+
+    # -- who may call, and when --------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise unless the loop is open and is not being run by another thread."""
+        if self._is_closed:
+            raise ReactorClosed("the reactor is closed: make a new one")
+        owner = self._owner
+        if owner is not None and owner != self._thread_id():
+            raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")
+
+    def _begin(self) -> None:
+        """Raise unless the loop can be run.  The caller owns it inside its ``try`` only: Ctrl-C may strike here."""
+        self.check()
+        if self._owner is not None:
+            raise NestedRun("the reactor is running already: a callback must return, not run the loop again")
+        if isinstance(self.registry.poller, ForkedPoller):
+            self.registry.poller.select()
+        self._announced = None
+
+    def _end(self) -> None:
+        self._owner = None
+        self._is_stopping = False
+        if self._foreign:
+            # Usually the bell has been rung already; not if Ctrl-C struck just after it was silenced.
+            self._wakeup.ring()
+
+    # -- fork --------------------------------------------------------------------------------------------------
+
+    def _forget_after_fork(self) -> None:
+        """In a forked child, before anything else runs there: let go of what the parent goes on using."""
+        wakeup_fd = self._wakeup.fd
+        self.registry.forget_after_fork()
+        self.registry.remove(wakeup_fd, EVENT_READ)
+        self._wakeup.forget_after_fork()
+        self._signals.forget_after_fork()
+        self._foreign.clear()
+        if self._owner != self._thread_id():
+            self._owner = None
+
+    def reopen(self) -> None:
+        """In a forked child: make the reactor usable again, with a poller of its own.
+
+        Everything that was registered is registered with it, sockets that the parent goes on using among them:
+        close those first that are not this process's business.  Raises UsageError if the reactor was not forked.
+        """
+        self.check()
+        if not isinstance(self.registry.poller, ForkedPoller):
+            raise UsageError("reopen() is for a reactor in a forked child; this one is open")
+        choice = self._choice if isinstance(self._choice, str) else None
+        self.registry.move_to(open_poller(choice, self.ops, os.environ))
+        self._open_wakeup()
+        self._signals.reopen(self._wakeup.ring)
+        if self._foreign:
+            self._wakeup.ring()

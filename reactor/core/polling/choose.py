@@ -1,0 +1,60 @@
+"""Which poller: the one asked for, the one that REACTOR_SELECTOR names, or the best that this system has.
+
+The argument comes first, since a program may depend on it; the variable lets an operator or a test decide for a
+program that does not care.  A name that this system does not know is refused rather than replaced: whoever asks for
+epoll wants to measure epoll.  Read next: ``reactor.core.registry``, which is given the poller.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Mapping
+from selectors import BaseSelector
+from typing import TYPE_CHECKING
+
+from reactor.core.polling.by_epoll import EpollPoller
+from reactor.core.polling.by_poll import PollPoller
+from reactor.core.polling.by_select import SelectPoller
+from reactor.errors import SelectorUnavailable
+
+if TYPE_CHECKING:
+    from reactor.core.ops import Ops
+
+#: The environment variable that decides when the argument does not.
+VARIABLE = "REACTOR_SELECTOR"
+
+
+def _kqueue(ops: Ops) -> BaseSelector:
+    from reactor.core.polling.by_kqueue import KqueuePoller
+
+    return KqueuePoller()
+
+
+#: Best first; a poller exists where the ``select`` module has the function of its name.
+MAKERS: dict[str, Callable[[Ops], BaseSelector]] = {
+    "epoll": lambda ops: EpollPoller(),
+    "kqueue": _kqueue,
+    "poll": lambda ops: PollPoller(),
+    "select": lambda ops: SelectPoller(ops.is_open),
+}
+
+
+def available_pollers() -> list[str]:
+    """Return the names of the pollers of this system, best first."""
+    return [name for name in MAKERS if hasattr(select, name)]
+
+
+def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[str, str]) -> BaseSelector:
+    """Return the poller for *choice*: a name, a selector that is used as it is, or None for the best available.
+
+    Raises SelectorUnavailable for a name that this system does not have, and says which ones it has.
+    """
+    if isinstance(choice, BaseSelector):
+        return choice
+    name = choice or environ.get(VARIABLE) or available_pollers()[0]
+    if name not in available_pollers():
+        source = "selector" if choice else VARIABLE
+        raise SelectorUnavailable(
+            f"{source}={name!r}: this system has {', '.join(available_pollers())}; leave it out for the best"
+        )
+    return MAKERS[name](ops)

@@ -1,0 +1,256 @@
+"""Who waits for which descriptor.
+
+A registration holds at most one reader and one writer for a descriptor.  Three things can go wrong between the
+moment when the kernel says "ready" and the moment when the callback runs, because other callbacks run in between:
+
+- the callback was removed: its place in the registration is empty, and nothing runs;
+- it was replaced: what the kernel said was meant for its predecessor.  So each callback carries the number of the
+  turn in which it was registered (its *generation*), and one that is as young as the turn itself is passed over.
+  If there really is something to read, a level-triggered poller says so again in the next turn;
+- the descriptor was closed and its number given to another file, which was registered.  That made a new
+  registration; the ready event still points to the old one, which is empty.
+
+Whatever is added is told to the kernel, even if the books say that it knows: numbers are reused behind our back,
+and asyncio's loops, which trust their books, never hear from such a descriptor again.
+
+Read next: ``loop``, whose dispatch is the other half of this.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+from typing import TYPE_CHECKING
+
+from reactor.core.counters import Counters
+from reactor.core.polling.contract import Poller, bounded, descriptor_of
+from reactor.errors import DescriptorClosed, ForkedReactor, NotHostable
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reactor.core.probe import Probe
+
+
+class Registration:
+    """The reader and the writer of one descriptor, with the turn in which each was registered."""
+
+    __slots__ = ("reader", "reader_since", "writer", "writer_since")
+
+    def __init__(self) -> None:
+        self.reader: Callable[[], object] | None = None
+        self.reader_since = 0
+        self.writer: Callable[[], object] | None = None
+        self.writer_since = 0
+
+    def put(self, event: int, callback: Callable[[], object] | None, turn: int) -> None:
+        """Set the callback for *event*; None empties the place."""
+        if event & EVENT_READ:
+            self.reader, self.reader_since = callback, turn
+        if event & EVENT_WRITE:
+            self.writer, self.writer_since = callback, turn
+
+
+class Registry:
+    """The registrations of one reactor, and the poller that watches them."""
+
+    __slots__ = ("_counters", "_report", "poller", "probe", "turn")
+
+    def __init__(
+        self, poller: BaseSelector, counters: Counters, report: Callable[[BaseException, object], None]
+    ) -> None:
+        self.poller = poller
+        self.probe: Probe | None = None
+        #: The number of the current turn; the loop increases it just before it polls.
+        self.turn = 0
+        self._counters = counters
+        self._report = report
+
+    # -- what is watched ---------------------------------------------------------------------------------------
+
+    def add(self, fileobj: Any, event: int, callback: Callable[[], object]) -> None:
+        """Run *callback* whenever *fileobj* is ready for *event*; replaces the callback it had for that.
+
+        Raises ValueError if *fileobj* is not an open file, OSError if the kernel cannot watch it (EPERM under epoll
+        for a regular file), DescriptorTooLarge under select.  Nothing is changed then.
+        """
+        fd = descriptor_of(fileobj)
+        key = self.key_of(fd)
+        if key is not None and _is_closed(key.fileobj):
+            self._drop(key)
+            self._renew()
+            key = None
+        if key is None:
+            registration = Registration()
+            self.poller.register(fileobj, event, registration)
+        else:
+            registration = key.data
+            self._change(key, key.events | event)
+        registration.put(event, callback, self.turn)
+        if self.probe is not None:
+            self.probe.registered(fd, event if key is None else key.events | event)
+
+    def remove(self, fileobj: Any, event: int) -> bool:
+        """Cease to watch *fileobj* for *event*; tell whether it was watched.  It may be closed already."""
+        try:
+            key = self.poller.get_key(fileobj)
+        except (KeyError, ValueError, RuntimeError):
+            return False
+        if not key.events & event:
+            return False
+        key.data.put(event, None, self.turn)
+        rest = key.events & ~event
+        if rest:
+            try:
+                self._change(key, rest)
+            except OSError as exc:
+                if exc.errno != errno.EBADF:
+                    raise
+                rest = 0
+                self._drop_closed([key])
+        else:
+            self.poller.unregister(key.fd)
+        if self.probe is not None:
+            self.probe.registered(key.fd, rest)
+        return True
+
+    def key_of(self, fd: int) -> SelectorKey | None:
+        """Return the selector's key of descriptor *fd*, None if nobody waits for it."""
+        try:
+            return self.poller.get_map()[fd]
+        except KeyError:
+            return None
+
+    def _change(self, key: SelectorKey, events: int) -> None:
+        """Have the kernel watch for *events*, whatever it believes to know about the descriptor."""
+        if events == key.events and not isinstance(self.poller, Poller):
+            # A foreign selector may spare itself a modification that changes nothing; these two calls it cannot.
+            self.poller.unregister(key.fd)
+            self.poller.register(key.fileobj, events, key.data)
+            return
+        try:
+            self.poller.modify(key.fd, events, key.data)
+        except OSError as exc:
+            if exc.errno != errno.ENOENT:
+                raise
+            if self.key_of(key.fd) is not None:
+                self.poller.unregister(key.fd)
+            self.poller.register(key.fileobj, events, key.data)
+
+    def _renew(self) -> None:
+        """A file was closed while it was registered and its number has a new owner.  If the file lives on under
+        another number, an epoll set goes on to report it, now in the new owner's name: only a new set forgets it."""
+        if isinstance(self.poller, Poller) and self.poller.outlives_close:
+            self._rebuild(self.poller)
+
+    def _drop(self, key: SelectorKey) -> None:
+        """Empty a registration whose file is gone."""
+        key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
+        if self.key_of(key.fd) is not None:
+            self.poller.unregister(key.fd)
+
+    # -- what is ready -----------------------------------------------------------------------------------------
+
+    def select(self, wait: float | None) -> list[tuple[SelectorKey, int]]:
+        """Wait at most *wait* seconds and return what is ready; repair what the poller found out of order."""
+        poller = self.poller
+        if not isinstance(poller, Poller):
+            return poller.select(bounded(wait))
+        ready = poller.select(wait)
+        if poller.strays:
+            self._rebuild(poller)
+        if poller.closed:
+            closed, poller.closed = poller.closed, []
+            self._drop_closed([key for fd in closed if (key := self.key_of(fd)) is not None])
+        return ready
+
+    def _rebuild(self, poller: Poller) -> None:
+        """Replace the kernel's set, which watches something that cannot be removed from it any more."""
+        self._counters.stray_wakeups += poller.strays
+        poller.strays = 0
+        poller.rebuild()
+        self._counters.poller_rebuilds += 1
+
+    def _drop_closed(self, keys: list[SelectorKey]) -> None:
+        """Drop the registrations of descriptors that were closed without being removed, and say whose they were."""
+        for key in keys:
+            callback = key.data.reader or key.data.writer
+            self._drop(key)
+            self._counters.closed_descriptors += 1
+            message = f"descriptor {key.fd} was closed while it was registered: remove its reader and writer first"
+            self._report(DescriptorClosed(errno.EBADF, message), callback)
+
+    # -- the poller itself -------------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """Return the poller's own descriptor.  Raises NotHostable if it has none."""
+        poller = self.poller
+        fd = poller.fileno() if hasattr(poller, "fileno") else -1
+        if fd < 0:
+            raise NotHostable(f"{poller_name(poller)} has no descriptor that another loop could watch: use epoll")
+        return int(fd)
+
+    def forget_after_fork(self) -> None:
+        """In a forked child: let go of the poller that the parent uses, and put one in its place that refuses.
+
+        If a callback forked, the child is in the middle of a turn, and what the poller found ready is the parent's
+        to read: a new number says that the turn is over.
+        """
+        self.turn += 1
+        forked = ForkedPoller({key.fd: key for key in self.poller.get_map().values()})
+        if isinstance(self.poller, Poller):
+            self.poller.drop()
+        else:
+            self.poller.close()
+        self.poller = forked
+
+    def move_to(self, poller: BaseSelector) -> None:
+        """Register with *poller* everything that is registered now and still open, and use it from here on."""
+        for key in self.poller.get_map().values():
+            try:
+                poller.register(key.fileobj, key.events, key.data)
+            except (OSError, ValueError):
+                key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
+        self.poller = poller
+
+
+class ForkedPoller(Poller):
+    """What stands where the poller was, in a forked child: it remembers what was registered and watches nothing."""
+
+    __slots__ = ()
+
+    name = "forked"
+
+    def __init__(self, keys: dict[int, SelectorKey]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """Refuse: raises ForkedReactor."""
+        raise ForkedReactor(
+            "this reactor was open when the process forked, and its poller belongs to the parent: "
+            "call reopen() in the child, or close() it and make a new one"
+        )
+
+    def _watch(self, fd: int, events: int) -> None:
+        self.select()
+
+    def _change(self, fd: int, events: int) -> None:
+        """Only the books change; ``reopen`` will tell the kernel."""
+
+    def _forget(self, fd: int) -> None:
+        """Only the books change: the kernel's set is the parent's."""
+
+
+def poller_name(poller: BaseSelector) -> str:
+    """Return the name of *poller*: that of the system call, or of the class if it is not one of ours."""
+    return poller.name if isinstance(poller, Poller) else type(poller).__name__
+
+
+def _is_closed(fileobj: Any) -> bool:
+    """Tell whether a registered object has been closed by its owner; of a bare number nobody can tell."""
+    try:
+        return descriptor_of(fileobj) < 0
+    except ValueError:
+        return True

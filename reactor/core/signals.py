@@ -1,0 +1,162 @@
+"""Signals as ordinary callbacks, run by the loop at a quiet moment.
+
+A signal can arrive between any two machine instructions, so almost nothing may be done in its handler.  Python's
+own C-level handler sets a flag, and the interpreter runs the Python-level handler in the main thread, soon.  Not
+soon enough if that thread is just about to fall asleep in ``epoll_wait``: the flag is set, and nobody looks at
+it.  For this the C-level handler can also write a byte to a descriptor (``signal.set_wakeup_fd``), and the loop
+watches it.
+
+The byte only wakes.  The signal itself is put into a queue by the Python-level handler, which then rings the
+reactor's bell: so a full pipe, or a byte that is read too early, loses nothing.
+
+Nothing is hijacked.  No handler is installed unless asked for; what was there before is put back by ``remove``
+and ``close``; and if somebody, such as a hosting asyncio loop, has a wakeup descriptor in place, it stays, for it
+wakes the main thread just as well, as long as that is where the main thread sleeps.  Main thread only, as the
+``signal`` module demands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reactor.errors import OptionError, WrongThread
+
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+    from reactor.core.ops import Ops
+
+
+class Signals:
+    """The signal handlers of one reactor."""
+
+    __slots__ = ("_arrived", "_callbacks", "_ops", "_pair", "_previous", "_ring", "_unwatch", "_watch")
+
+    def __init__(
+        self,
+        ops: Ops,
+        ring: Callable[[], None],
+        watch: Callable[[socket.socket, Callable[[], object]], None],
+        unwatch: Callable[[socket.socket], object],
+    ) -> None:
+        self._ops = ops
+        self._ring = ring
+        self._watch = watch
+        self._unwatch = unwatch
+        self._arrived: deque[int] = deque()
+        self._callbacks: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self._previous: dict[int, Any] = {}
+        self._pair: tuple[socket.socket, socket.socket] | None = None
+
+    def add(self, signum: int, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Run ``callback(*args)`` for each *signum* from now on; replaces the callback that it had.
+
+        Raises OptionError off the main thread, and for signals that cannot be caught.
+        """
+        if self._pair is None:
+            self._open()
+        if signum not in self._callbacks:
+            try:
+                previous = self._ops.set_signal(signum, self._note)
+                self._ops.restart_system_calls(signum)
+            except (ValueError, OSError) as exc:
+                if not self._callbacks:
+                    self._close_pair()
+                raise OptionError(
+                    f"no handler can be set for signal {signum}: {exc}; "
+                    "only the main thread may set one, and SIGKILL and SIGSTOP cannot be caught"
+                ) from exc
+            self._previous[signum] = previous
+        self._callbacks[signum] = (callback, args)
+
+    def remove(self, signum: int) -> bool:
+        """Put back the handler that *signum* had before ``add``; tell whether there was anything to remove.
+
+        A handler that somebody else has installed since then stays.  Raises WrongThread off the main thread;
+        nothing is changed then.
+        """
+        if signum not in self._callbacks:
+            return False
+        try:
+            # None stands for a handler that was installed by C code and that Python cannot put back.
+            found = self._ops.set_signal(signum, self._previous[signum] or 0)
+            if found != self._note:
+                self._ops.set_signal(signum, found or 0)
+        except ValueError as exc:
+            raise WrongThread(f"the handler of signal {signum} can be put back by the main thread only") from exc
+        del self._callbacks[signum], self._previous[signum]
+        if not self._callbacks:
+            self._close_pair()
+        return True
+
+    def close(self) -> None:
+        """Put back every handler."""
+        for signum in list(self._callbacks):
+            self.remove(signum)
+
+    def forget_after_fork(self) -> None:
+        """In a forked child: what arrived was meant for the parent, and the pair of sockets is the parent's too."""
+        self._arrived.clear()
+        self._close_pair()
+
+    def reopen(self, ring: Callable[[], None]) -> None:
+        """After a fork: wake the loop by *ring* from now on."""
+        self._ring = ring
+        if self._callbacks:
+            self._open()
+
+    def take_arrived(self) -> list[tuple[Callable[..., object], tuple[Any, ...]]]:
+        """Return the callbacks of the signals that have arrived, in order; each signal once per arrival."""
+        due = []
+        while self._arrived:
+            entry = self._callbacks.get(self._arrived.popleft())
+            if entry is not None:
+                due.append(entry)
+        return due
+
+    def _note(self, signum: int, frame: object) -> None:
+        """The Python-level handler: runs in the main thread between two instructions of whatever runs there."""
+        self._arrived.append(signum)
+        self._ring()
+
+    def _open(self) -> None:
+        """Have the C-level handler wake the poller, unless somebody else has arranged for being woken."""
+        pair = self._ops.socketpair()
+        try:
+            self._watch(pair[0], self._drain)
+        except OSError:
+            pair[0].close()
+            pair[1].close()
+            raise
+        self._pair = pair
+        try:
+            previous = self._ops.set_wakeup_fd(pair[1].fileno())
+        except ValueError:  # not the main thread, as ``add`` is about to say
+            return
+        if previous != -1:
+            self._ops.set_wakeup_fd(previous)
+
+    def _drain(self) -> None:
+        assert self._pair is not None
+        try:
+            while self._pair[0].recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _close_pair(self) -> None:
+        if self._pair is None:
+            return
+        pair, self._pair = self._pair, None
+        self._unwatch(pair[0])
+        try:
+            current = self._ops.set_wakeup_fd(-1)
+            if current not in (-1, pair[1].fileno()):
+                self._ops.set_wakeup_fd(current)
+        except ValueError:  # not the main thread, where alone it can have been set
+            pass
+        pair[0].close()
+        pair[1].close()

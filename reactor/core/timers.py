@@ -1,0 +1,120 @@
+"""A queue of timers: a heap that is allowed to be wrong about timers that moved, as long as it is wrong early.
+
+The heap holds ``(when, entry, timer)``.  The entry number makes equal instants run in the order in which they
+were asked for, and keeps two timers from ever being compared.  It also says whether the heap's triple is still
+the one that counts: a timer remembers the entry number of its live triple, and
+
+- a *cancelled* timer forgets it, so its triple is dead and is dropped when it comes to the top;
+- a timer moved to an *earlier* instant gets a new triple; the old one is dead;
+- a timer moved to a *later* instant keeps its triple.  When that comes to the top, too early, it is pushed
+  again.  So an idle timeout that is pushed back ten thousand times costs one push, not ten thousand.
+
+Dead triples are swept in one pass when they are the larger half, so a server that arms and cancels a timeout for
+every request holds at most twice what is alive.  The rejected choice is a timer wheel (Netty): faster to insert,
+but it rounds every instant to its tick, and a heap in C costs less than a wheel in Python.
+
+This file knows no clock: time comes in as an argument.  Read next: ``loop``, which asks what is due once a turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from reactor.core.handles import NOT_QUEUED, Timer
+from reactor.errors import OptionError
+from reactor.limits import TIMER_SWEEP_MIN
+
+#: A heap orders numbers, and NaN has no place in an order.
+NOT_A_NUMBER = "a timer's instant must be a number of seconds, not NaN"
+
+
+class TimerQueue:
+    """Timers in the order of their instants.  ``len()`` counts the live ones."""
+
+    __slots__ = ("_dead", "_heap", "_next_entry", "moved_earlier")
+
+    def __init__(self) -> None:
+        #: Called with the new instant when a timer was moved and may now be the first: a host may have to be woken.
+        self.moved_earlier: Callable[[float], object] | None = None
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._dead = 0
+        self._next_entry = count().__next__
+
+    def __len__(self) -> int:
+        return len(self._heap) - self._dead
+
+    def push(self, timer: Timer) -> None:
+        """Queue *timer* at ``timer.when``."""
+        timer.entry = entry = self._next_entry()
+        heappush(self._heap, (timer.when, entry, timer))
+
+    def move(self, timer: Timer, when: float) -> None:
+        """Give *timer* the instant *when*, whether it is queued or not.  Raises OptionError if that is NaN."""
+        queued = timer.entry != NOT_QUEUED
+        if queued and when >= timer.when:
+            timer.when = when
+            return
+        if when != when:
+            raise OptionError(NOT_A_NUMBER)
+        timer.when = when
+        if queued:
+            timer.entry = NOT_QUEUED
+            self.abandon_one()
+        self.push(timer)
+        if self.moved_earlier is not None:
+            self.moved_earlier(when)
+
+    def abandon_one(self) -> None:
+        """Note that one triple of the heap is dead; sweep them if they are the larger half."""
+        self._dead += 1
+        if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self._heap):
+            self._heap = [triple for triple in self._heap if triple[2].entry == triple[1]]
+            heapify(self._heap)
+            self._dead = 0
+
+    def take_due(self, now: float, make_ready: Callable[[Timer], object]) -> None:
+        """Hand every timer with ``when <= now`` to *make_ready*, earliest first, its callback set.
+
+        A periodic timer is queued again at the next multiple of its interval after *now*: ticks that were missed
+        while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.
+        """
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            when, entry, timer = heappop(heap)
+            if timer.entry != entry:
+                self._dead -= 1
+            elif timer.when > when:
+                self.push(timer)
+            else:
+                timer.entry = NOT_QUEUED
+                timer.callback = timer.target
+                if timer.interval is not None:
+                    missed = (now - timer.when) // timer.interval
+                    timer.when = max(timer.when + (missed + 1) * timer.interval, math.nextafter(now, math.inf))
+                    self.push(timer)
+                make_ready(timer)
+
+    def next_when(self) -> float | None:
+        """Return the instant of the earliest timer, None if there is none."""
+        heap = self._heap
+        while heap:
+            when, entry, timer = heap[0]
+            if timer.entry != entry:
+                heappop(heap)
+                self._dead -= 1
+            elif timer.when > when:
+                heappop(heap)
+                self.push(timer)
+            else:
+                return when
+        return None
+
+    def clear(self) -> None:
+        """Forget every timer."""
+        for _, _, timer in self._heap:
+            timer.entry = NOT_QUEUED
+        self._heap.clear()
+        self._dead = 0
