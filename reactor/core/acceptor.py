@@ -20,10 +20,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from selectors import EVENT_READ
-from typing import TYPE_CHECKING
 
 from reactor.core.polling.contract import EVENT_BOTH
 from reactor.limits import ACCEPT_BACKOFF, ACCEPT_BATCH
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket

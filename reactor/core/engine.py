@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
-from typing import TYPE_CHECKING
 
 from reactor.core.counters import Counters
 from reactor.core.handles import Handle, Timer
@@ -33,6 +32,8 @@ from reactor.core.reports import Reports
 from reactor.core.signals import Signals
 from reactor.core.timers import TimerQueue
 from reactor.core.wakeup import Wakeup
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from selectors import SelectorKey

@@ -11,8 +11,9 @@ reactors weakly: a reactor that was closed or collected is told nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakSet
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
-from typing import TYPE_CHECKING
 
 from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
@@ -34,6 +33,8 @@ from reactor.core.reports import log_failure
 from reactor.core.timers import NOT_A_NUMBER
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
 from reactor.limits import ACCEPT_BATCH
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
@@ -306,7 +307,8 @@ class Loop(Engine):
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``run_once(0)`` has something to do, apart from timers.
 
-        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask, and register it, anew.  Raises NotHostable on select and poll, which have no such descriptor.
+        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask, and register it, anew.
+        Raises NotHostable on select and poll, which have no such descriptor.
         """
         self.check()
         return self.registry.fileno()

@@ -18,7 +18,8 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from socket import socket as Socket

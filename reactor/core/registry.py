@@ -21,11 +21,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
-from typing import TYPE_CHECKING
 
 from reactor.core.counters import Counters
 from reactor.core.polling.contract import Poller, bounded, descriptor_of
 from reactor.errors import DescriptorClosed, ForkedReactor, NotHostable
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any
@@ -140,7 +141,8 @@ class Registry:
 
     def _renew(self) -> None:
         """A file was closed while it was registered and its number has a new owner.  If the file lives on under
-        another number, an epoll set goes on to report it, now in the new owner's name: only a new set forgets it."""
+        another number, an epoll set goes on to report it, now in the new owner's name: only a new set forgets
+        it."""
         if isinstance(self.poller, Poller) and self.poller.outlives_close:
             self._rebuild(self.poller)
 

@@ -15,9 +15,9 @@ already be somebody else's file.  It is taken only by those who really ring.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reactor.core.ops import HAS_EVENTFD
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket

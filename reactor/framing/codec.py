@@ -21,11 +21,12 @@ Read next: ``seam``, then any format.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 from reactor.errors import FrameTooLong, FrameTruncated, FramingError, OptionError
 from reactor.framing.partial import Broken, Partial, no_room
 from reactor.framing.seam import FAULTS, Payload, Scanner
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

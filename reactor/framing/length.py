@@ -25,14 +25,14 @@ Rejected: filling the unknown bytes with zeros, and signed length fields.  This 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reactor.errors import FrameMalformed, OptionError
 from reactor.framing.codec import Codec, checked_limit, flat_bytes
 from reactor.framing.scanner import backend
 from reactor.framing.scanner_pure import length_head, length_reader, varint_head
 from reactor.framing.seam import Layout, Payload
 from reactor.limits import MAX_FRAME_LENGTH
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

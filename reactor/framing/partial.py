@@ -22,10 +22,10 @@ Read next: ``codec``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reactor.errors import FramingError, OptionError, UsageError
 from reactor.limits import LARGE_FRAME_BYTES, SCRATCH_BYTES
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -14,10 +14,11 @@ system does that.  Read next: ``length``.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from reactor.errors import AccelUnavailable, OptionError
 from reactor.framing import scanner_pure
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Protocol

@@ -22,14 +22,16 @@ from __future__ import annotations
 
 from array import array
 from struct import Struct
-from typing import TYPE_CHECKING, Any
 
 from reactor._accel import ffi, lib
 from reactor.framing import scanner_pure
 from reactor.framing.seam import Layout, Packer, Payload, Scan, Scanner
 
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
 #: The declarations that this file was written for, see ``_accel/build.py``.
 INTERFACE = 1

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from itertools import chain
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from reactor.framing.seam import (
     MORE,
@@ -26,6 +25,8 @@ from reactor.framing.seam import (
     Scan,
     Scanner,
 )
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

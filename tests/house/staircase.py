@@ -42,10 +42,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         """,
         "testing/": "clock script poller sockets ops __init__",
     },
-    {"service/": ""},
+    {"service/": "tally modes catalog talk session server client datagram_client __init__"},
     {"aio/": "", "compat/": "", "trace/": "", "load/": ""},
     {"": "__init__"},
     {"cli/": "*"},
+    {"": "__main__"},
 )
 
 #: Compiled, and imported by whoever hands it bytes: it stands on the ground.

@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import select as _select
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
-from typing import TYPE_CHECKING
 
 from reactor.core.polling.contract import Poller, bounded
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any

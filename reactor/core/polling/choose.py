@@ -10,12 +10,13 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Mapping
 from selectors import BaseSelector
-from typing import TYPE_CHECKING
 
 from reactor.core.polling.by_epoll import EpollPoller
 from reactor.core.polling.by_poll import PollPoller
 from reactor.core.polling.by_select import SelectPoller
 from reactor.errors import SelectorUnavailable
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from reactor.core.ops import Ops

@@ -21,9 +21,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from reactor.limits import MAX_WAIT
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any

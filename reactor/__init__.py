@@ -1,0 +1,71 @@
+"""An event loop on select, poll and epoll that can be read in an evening, watched at work, and trusted with a server.
+
+    import reactor
+
+    class Shout(reactor.FramedProtocol):
+        codec = reactor.LengthPrefixed(4)
+
+        def frame_received(self, frame):
+            self.send_frame(frame.upper())
+
+    loop = reactor.Reactor()
+    loop.listen_tcp(Shout, "127.0.0.1", 8888)
+    loop.run()
+
+The floors, from the ground up; a file imports only from below::
+
+    errors  limits                     what can go wrong, and every number
+    core/  framing/  flow              the loop | codecs | watermarks      (know nothing of each other)
+    net/  testing/                     sockets, streams, datagrams | doubles for tests
+    service/                           servers and clients made of them
+    cli/                               the door: ``reactor serve``, ``call``, ``info``, ``demo``
+
+Start reading at ``reactor.core.engine``: one turn of the loop.
+"""
+
+from reactor.core.handles import Handle, Timer
+from reactor.core.loop import Loop
+from reactor.core.polling.choose import available_pollers
+from reactor.core.probe import Probe
+from reactor.errors import ReactorError
+from reactor.flow import Watermarks
+from reactor.framing.codec import Codec
+from reactor.framing.delimiter import Delimited, Lines
+from reactor.framing.fixed import FixedSize
+from reactor.framing.length import LengthPrefixed
+from reactor.framing.netstring import Netstrings
+from reactor.framing.raw import Raw
+from reactor.net.addresses import format_address, parse_address
+from reactor.net.datagram import DatagramEndpoint
+from reactor.net.listener import Listener
+from reactor.net.protocol import DatagramProtocol, FramedProtocol, Protocol
+from reactor.net.reactor import Reactor
+from reactor.net.stream import Stream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Codec",
+    "DatagramEndpoint",
+    "DatagramProtocol",
+    "Delimited",
+    "FixedSize",
+    "FramedProtocol",
+    "Handle",
+    "LengthPrefixed",
+    "Lines",
+    "Listener",
+    "Loop",
+    "Netstrings",
+    "Probe",
+    "Protocol",
+    "Raw",
+    "Reactor",
+    "ReactorError",
+    "Stream",
+    "Timer",
+    "Watermarks",
+    "available_pollers",
+    "format_address",
+    "parse_address",
+]

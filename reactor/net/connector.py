@@ -1,0 +1,276 @@
+"""Making a connection: to a name with several addresses, of which some may not answer.
+
+A host with an IPv6 and an IPv4 address is reachable by both, by one of them, or by none, and the one that is broken
+often does not refuse, it is silent.  Trying one after the other would wait for minutes on the silent one.  So the
+attempts overlap, as RFC 8305 ("Happy Eyeballs") has it: the families take turns in the order of addresses, each
+attempt has a quarter of a second before the next one joins in, or less if it fails sooner; the first that connects
+wins and the others are closed.  An attempt itself is ``attempt``'s matter.
+
+The life of a connector is a line, and its protocol hears exactly one word about the end of it::
+
+    resolving -> connecting -> connected               connection_made(stream)
+         \\            \\----> failed, cancelled        connection_failed(exc)
+
+The protocol is made before anything else, so that there is somebody to tell whatever happens, and a factory
+that raises does so in the face of its caller.  Both words come from the loop, never from inside a method of the
+connector.
+
+Read next: ``reactor``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+
+from reactor.errors import (
+    AddressError,
+    ConnectCancelled,
+    ConnectFailed,
+    ConnectionFailure,
+    ConnectTimeout,
+    OptionError,
+    ResolutionFailed,
+    os_error_text,
+)
+from reactor.limits import CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.net.addresses import checked_host, checked_port, checked_unix_path, format_address, numeric_family
+from reactor.net.attempt import Attempt, open_attempt
+from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from reactor.core.handles import Handle, Timer
+    from reactor.net.hub import Hub
+    from reactor.net.resolver import Lookup, Resolver, Result, Target
+    from reactor.net.stream import Stream
+
+    #: A host and a port, a Unix path, or addresses as a look-up gives them.
+    Destination = tuple[str, int] | str | bytes | os.PathLike[str] | list[Target]
+
+
+class Connector:
+    """A connection in the making.  Made by ``connect_tcp`` and ``connect_unix``; loop thread only.
+
+    *destination* is ``(host, port)``, a Unix path, or a list of ``(family, kind, protocol, address)``.
+    *timeout* bounds looking up and connecting together, in seconds; None: no bound.  *attempt_delay* is how
+    long an address may be silent before the next one is tried as well.  *local_address* is ``(numeric host,
+    port)``; port 0: any.  ``make_stream(sock, protocol, peer_address)`` builds the stream and calls
+    ``connection_made``.
+
+    ``state`` is "resolving", "connecting", "connected", "failed" or "cancelled"; ``stream`` is there when
+    connected; ``attempts`` holds ``(address, exception)`` for each attempt that failed so far.
+
+    The protocol's ``connection_failed`` receives ResolutionFailed, ConnectFailed (every address failed: see its
+    ``attempts``), ConnectTimeout or ConnectCancelled.  Of a protocol without that method, the log is told instead.
+    Raises AddressError and OptionError for what cannot even be tried, and what *factory* raises.
+    """
+
+    __slots__ = (
+        "_attempt_delay", "_begin", "_deadline", "_hub", "_local", "_lookup", "_make_stream", "_next", "_options",
+        "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        hub: Hub,
+        resolver: Resolver,
+        factory: Callable[[], Any],
+        destination: Destination,
+        *,
+        make_stream: Callable[[socket.socket, Any, Any], Stream],
+        timeout: float | None = CONNECT_TIMEOUT,
+        attempt_delay: float = CONNECT_ATTEMPT_DELAY,
+        local_address: tuple[str, int] | None = None,
+        options: SocketOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        hub.loop.check()
+        goal: Any = _checked_destination(destination)
+        self._local = _checked_local(local_address, goal)
+        self._attempt_delay = _checked_delay(timeout, attempt_delay)
+        self._hub = hub
+        self._make_stream = make_stream
+        self._options = options
+        self._what = _described(goal)
+        self._targets: deque[Target] = deque()
+        self._running: list[Attempt] = []
+        self._next: Timer | None = None
+        self._begin: Handle | None = None
+        self._lookup: Lookup | None = None
+        self.attempts: list[tuple[Any, Exception]] = []
+        self.stream: Stream | None = None
+        self.protocol = factory()
+        self.state = "resolving"
+        self._deadline = None if timeout is None else hub.loop.call_later(timeout, self._expire, timeout)
+        if isinstance(goal, tuple):
+            self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
+        else:
+            self._begin = hub.loop.call_soon(self._on_resolved, _targets_of(goal))
+        #: Not a transport, but something to be aborted before the reactor is closed.
+        hub.transports.add(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.state}, to {self._what}>"
+
+    def is_done(self) -> bool:
+        """Tell whether it has come to its end: connected, failed or cancelled."""
+        return self.state not in ("resolving", "connecting")
+
+    def cancel(self) -> None:
+        """Give up: the protocol hears ``connection_failed`` with a ConnectCancelled.  Too late, it does nothing."""
+        if not self.is_done():
+            self._fail(ConnectCancelled(f"connecting to {self._what} was cancelled"), "cancelled")
+
+    #: What everything that the reactor returns has, and what the reactor calls at its own end.
+    close = abort = cancel
+
+    # -- the line of addresses ---------------------------------------------------------------------------------
+
+    def _on_resolved(self, result: Result) -> None:
+        if isinstance(result, ResolutionFailed):
+            self._fail(result)
+            return
+        self.state = "connecting"
+        self._targets.extend(interleaved(result))
+        self._try_next()
+
+    def _try_next(self) -> None:
+        """Start one more attempt, and set the clock for the one after it; end when there is nothing left to
+        hope for."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        while self._targets:
+            target = self._targets.popleft()
+            try:
+                attempt = open_attempt(self._hub, target, self._local, self._options, self._on_decided)
+            except Exception as exc:
+                self.attempts.append((target[3], exc))
+                continue
+            self._running.append(attempt)
+            if self._targets:
+                self._next = self._hub.loop.call_later(self._attempt_delay, self._try_next)
+            return
+        if not self._running:
+            self._fail(self._failure())
+
+    def _on_decided(self, attempt: Attempt, exc: Exception | None) -> None:
+        """An attempt has come to its end: unregistered; its socket is connected, or closed because of *exc*."""
+        self._running.remove(attempt)
+        if exc is None:
+            self._succeed(attempt)
+        else:
+            self.attempts.append((attempt.address, exc))
+            self._try_next()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _succeed(self, attempt: Attempt) -> None:
+        self._end("connected")
+        self._hub.counters.connected += 1
+        try:
+            self.stream = self._make_stream(attempt.sock, self.protocol, attempt.address)
+        except BaseException:
+            attempt.close()
+            raise
+
+    def _fail(self, exc: ConnectionFailure, state: str = "failed") -> None:
+        self._end(state)
+        self._hub.counters.connect_failures += 1
+        if hasattr(self.protocol, "connection_failed"):
+            self._hub.loop.call_soon(self.protocol.connection_failed, exc)
+        elif state == "failed":
+            self._hub.reports.fault("connect", str(exc))
+
+    def _end(self, state: str) -> None:
+        """Let go of everything, but for what a winner has taken along."""
+        self.state = state
+        self._hub.transports.discard(self)
+        for waiting in (self._begin, self._lookup, self._next, self._deadline):
+            if waiting is not None:
+                waiting.cancel()
+        for attempt in self._running:
+            attempt.close()
+        self._running.clear()
+        self._targets.clear()
+
+    def _expire(self, timeout: float) -> None:
+        silent = TimeoutError("no answer in time")
+        attempts = [*self.attempts, *((attempt.address, silent) for attempt in self._running)]
+        doing = "looking up its name" if self.state == "resolving" else f"with {len(attempts)} attempts"
+        text = f"cannot connect to {self._what}: {timeout:g} s have passed {doing}"
+        self._fail(ConnectTimeout(text, attempts))
+
+    def _failure(self) -> ConnectFailed:
+        told = [(format_address(address), _text(exc)) for address, exc in self.attempts]
+        reasons = told[0][1] if len(told) == 1 else "; ".join(": ".join(pair) for pair in told)
+        failure = ConnectFailed(f"cannot connect to {self._what}: {reasons}", self.attempts)
+        failure.__cause__ = self.attempts[-1][1]
+        return failure
+
+
+def interleaved(targets: Iterable[Target]) -> list[Target]:
+    """Return *targets* with the families in turn, beginning with the family of the first: RFC 8305, section 4."""
+    lines: dict[int, deque[Target]] = {}
+    for target in targets:
+        lines.setdefault(target[0], deque()).append(target)
+    ordered = []
+    while lines:
+        for family in list(lines):
+            ordered.append(lines[family].popleft())
+            if not lines[family]:
+                del lines[family]
+    return ordered
+
+
+def _checked_destination(destination: Any) -> Any:
+    if isinstance(destination, tuple):
+        host, port = destination
+        return checked_host(host), checked_port(port)
+    if isinstance(destination, list):
+        if not destination:
+            raise AddressError("there is no address to connect to")
+        return destination
+    return checked_unix_path(destination)
+
+
+def _checked_local(local: tuple[str, int] | None, destination: Any) -> tuple[int, Any] | None:
+    """Return family and address of *local*.  It must be numeric: bind(2) would look a name up, and block."""
+    if local is None:
+        return None
+    if isinstance(destination, str | bytes):
+        raise OptionError("local_address is for TCP; a Unix client needs none")
+    host, port = local
+    family = numeric_family(checked_host(host))
+    if not family:
+        raise AddressError(f"local_address needs a numeric address of this machine, not {host!r}")
+    return family, (host, checked_port(port))
+
+
+def _checked_delay(timeout: float | None, attempt_delay: float) -> float:
+    if timeout is not None and not timeout > 0:
+        raise OptionError(f"timeout is a positive number of seconds or None, not {timeout!r}")
+    if not attempt_delay >= 0:
+        raise OptionError(f"attempt_delay is a number of seconds, not {attempt_delay!r}")
+    return attempt_delay
+
+
+def _targets_of(destination: list[Target] | str | bytes) -> list[Target]:
+    if isinstance(destination, list):
+        return destination
+    return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, destination)]
+
+
+def _described(destination: Any) -> str:
+    if isinstance(destination, list):
+        return " or ".join(format_address(target[3]) for target in destination)
+    return format_address(destination)
+
+
+def _text(exc: Exception) -> str:
+    return os_error_text(exc) if isinstance(exc, OSError) else str(exc)

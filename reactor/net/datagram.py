@@ -1,0 +1,390 @@
+"""Datagrams: messages that arrive whole or not at all, in any order, from anybody.
+
+There is no connection, and so everything about a stream that is about its peer is missing: no end, no flow
+control that the other side would feel, and errors that concern one datagram and not the endpoint.  An endpoint
+lives until it is closed:
+
+- **An error of the network** (nobody listens there, no route, too long) is told to ``error_received``, and life
+  goes on. It is often about an earlier datagram: the kernel keeps what the network reports and hands it out at
+  the next call.
+- **An exception that the protocol lets escape** is reported and counted, and life goes on as well: one
+  malformed datagram must not stop a server that serves a thousand senders.  Only ``connection_made`` must
+  succeed.
+- **What the kernel does not take at once** waits, in order, up to the watermarks' cap.  What comes then is
+  dropped, which datagrams must expect anyway, counted, and told once for a whole burst.
+
+A socket without room becomes writable when there is room, with one exception: a Unix socket that is not
+connected cannot know whose queue is full, says that it is writable all the time, and would have us spin; so
+there the clock is asked.
+
+Nothing is called from inside a method here but ``pause_writing``: errors of ``sendto`` come from the loop, or a
+protocol that answers an error by sending would call itself until the stack is full.  Names are refused, since
+the system would look them up and block: see ``resolver``.
+
+All methods belong to the loop's thread.  Read next: ``resolver``.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections import deque
+from selectors import EVENT_READ, EVENT_WRITE
+
+from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.limits import DATAGRAM_BATCH
+from reactor.net import multicast
+from reactor.net.addresses import format_address
+from reactor.net.destinations import Destinations
+from reactor.net.outgoing import frozen
+from reactor.net.unix_path import remove_unix_path
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from reactor.core.handles import Timer
+    from reactor.net.hub import Hub
+    from reactor.net.multicast import Interface
+
+#: What a waiting datagram counts in addition to its bytes, so that empty ones cannot fill the memory either.
+ENTRY_BYTES = 128
+
+#: Seconds until an unconnected Unix socket asks again whether its receiver has room.
+RETRY_DELAY = 0.01
+
+#: Linux then tells the whole length of a datagram that did not fit into the buffer, see recv(2).
+TELL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
+
+#: Errors of receiving that no later datagram will end: the descriptor itself is of no more use.
+BROKEN = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL, errno.EFAULT})
+
+
+class DatagramEndpoint:
+    """An open datagram socket and its protocol, with the methods of asyncio's DatagramTransport.
+
+    Made by ``open_datagram`` and ``adopt_datagram``.  Takes *sock* over, and closes it if it cannot be watched:
+    raises DescriptorTooLarge or OSError then.  *unix_path* is removed at the end if it is still this socket's.
+    """
+
+    __slots__ = (
+        "_destinations", "_dropped", "_hub", "_is_closing", "_is_lost", "_is_reading", "_is_unix",
+        "_is_write_paused", "_pending_bytes", "_protocol", "_queue", "_remote", "_retry", "_sock", "_unix_path",
+        "_watermarks",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        hub: Hub,
+        sock: socket.socket,
+        protocol: Any,
+        *,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        unix_path: str | bytes | None = None,
+    ) -> None:
+        self._hub = hub
+        self._sock = sock
+        self._protocol = protocol
+        self._watermarks = watermarks
+        self._remote = _peer_of(sock)
+        self._is_unix = sock.family == socket.AF_UNIX
+        self._destinations = Destinations(sock.family, self._remote)
+        self._unix_path = None if unix_path is None else (unix_path, hub.ops.path_identity(unix_path))
+        self._queue: deque[tuple[bytes, Any]] = deque()
+        self._pending_bytes = 0
+        self._dropped = 0
+        self._retry: Timer | None = None
+        self._is_write_paused = False
+        self._is_reading = True
+        self._is_closing = False
+        self._is_lost = False
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+        except BaseException:
+            self._remove_path()
+            self._sock.close()
+            raise
+        self._hub.opened(self)
+        if not self._deliver(self._protocol.connection_made, self):
+            self.abort()
+
+    def __repr__(self) -> str:
+        state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
+        local = format_address(self.get_extra_info("sockname"))
+        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} {local}>"
+
+    # -- what is known of it -----------------------------------------------------------------------------------
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return "socket", "sockname" or "peername" (None if not connected); *default* for any other name."""
+        try:
+            if name == "socket":
+                return self._sock
+            if name == "sockname":
+                return self._sock.getsockname()
+            if name == "peername":
+                return self._remote
+        except OSError:
+            pass
+        return default
+
+    def get_protocol(self) -> Any:
+        """Return the protocol that is told what happens here; None after the end."""
+        return self._protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
+        self._protocol = protocol
+
+    def forget_path(self) -> None:
+        """Leave the path of a Unix socket alone from now on: it is another process's as well."""
+        self._unix_path = None
+
+    def is_closing(self) -> bool:
+        """Tell whether the endpoint is closing or closed."""
+        return self._is_closing
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        """Leave datagrams in the kernel's buffer; when that is full, the kernel drops what arrives."""
+        if self._is_reading:
+            self._is_reading = False
+            self._hub.loop.remove_reader(self._sock)
+
+    def resume_reading(self) -> None:
+        """Take datagrams again."""
+        if not (self._is_reading or self._is_closing):
+            self._hub.loop.add_reader(self._sock, self._on_readable)
+            self._is_reading = True
+
+    def is_reading(self) -> bool:
+        """Tell whether datagrams are being received."""
+        return self._is_reading
+
+    def _on_readable(self) -> None:
+        scratch = self._hub.scratch
+        for _ in range(DATAGRAM_BATCH):
+            try:
+                size, address = self._sock.recvfrom_into(scratch, 0, TELL_LENGTH)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as exc:
+                self._on_read_error(exc)
+            else:
+                self._on_received(scratch, size, address)
+            if not self._is_reading:
+                return
+
+    def _on_received(self, scratch: memoryview, size: int, address: Any) -> None:
+        if size > len(scratch):
+            self._hub.counters.datagrams_dropped += 1
+            text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {len(scratch)}"
+            self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
+            return
+        self._hub.counters.datagrams_received += 1
+        probe = self._hub.loop.probe
+        if probe is not None:
+            probe.received(self, size)
+        self._deliver(self._protocol.datagram_received, scratch[:size].tobytes(), address)
+
+    def _on_read_error(self, exc: OSError) -> None:
+        if exc.errno in BROKEN:
+            self._lose(exc)
+        else:
+            self._deliver(self._protocol.error_received, exc)
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
+        """Send *data*, which may be empty, as one datagram to *address*, or to the address it is connected to.
+
+        *address* is what ``datagram_received`` gave, ``(numeric host, port)``, or a Unix path.  An IPv6 socket
+        that takes IPv4 may send to IPv4 addresses as well.  What cannot be sent is told to ``error_received``,
+        among it EMSGSIZE for *data* that is too long.  Ignored when the endpoint is closing.
+
+        Raises TypeError if *data* is not bytes-like, AddressError for an address of the wrong form or family, a
+        name, another address than the one it is connected to, and none if it is not connected.
+        """
+        self._hub.loop.check()
+        if type(data) is not bytes:
+            data = frozen(data)
+        address = self._destinations.checked(address)
+        if not self._is_closing and (self._queue or not self._send(data, address)):
+            self._enqueue(data, address)
+
+    def _send(self, data: bytes, address: Any) -> bool:
+        """Hand one datagram to the kernel; tell whether it is done with: False if there is no room for it."""
+        try:
+            try:
+                self._transmit(data, address)
+            except ConnectionRefusedError as exc:
+                if self._remote is None or self._is_unix:
+                    raise
+                # The kernel reports that an earlier datagram was refused, and has not sent this one.
+                self._hub.loop.call_soon(self._on_error, exc)
+                self._transmit(data, address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            self._hub.loop.call_soon(self._on_error, exc)
+        return True
+
+    def _transmit(self, data: bytes, address: Any) -> None:
+        if address is None:
+            self._sock.send(data)
+        else:
+            self._sock.sendto(data, address)
+        self._hub.counters.datagrams_sent += 1
+        probe = self._hub.loop.probe
+        if probe is not None:
+            probe.sent(self, len(data))
+
+    def _enqueue(self, data: bytes, address: Any) -> None:
+        size = self._pending_bytes + len(data) + ENTRY_BYTES
+        if size > self._watermarks.cap:
+            self._hub.counters.datagrams_dropped += 1
+            if not self._dropped:
+                self._hub.loop.call_soon(self._tell_dropped)
+            self._dropped += 1
+            return
+        self._queue.append((data, address))
+        self._pending_bytes = size
+        if len(self._queue) == 1:
+            self._await_room()
+        if size > self._watermarks.high and not self._is_write_paused:
+            self._is_write_paused = True
+            self._deliver(self._protocol.pause_writing)
+
+    def _await_room(self) -> None:
+        if self._is_unix and self._remote is None:
+            self._retry = self._hub.loop.call_later(RETRY_DELAY, self._on_writable)
+        else:
+            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._on_writable)
+
+    def _on_writable(self) -> None:
+        for _ in range(DATAGRAM_BATCH):
+            data, address = self._queue[0]
+            if not self._send(data, address):
+                break
+            self._queue.popleft()
+            self._pending_bytes -= len(data) + ENTRY_BYTES
+            if not self._queue:
+                break
+        if not self._queue:
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+            if self._is_closing:
+                self._lose(None)
+        elif self._retry is not None:
+            self._await_room()
+        if self._is_write_paused and self._pending_bytes <= self._watermarks.low and not self._is_closing:
+            self._is_write_paused = False
+            self._deliver(self._protocol.resume_writing)
+
+    def _tell_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        text = f"{dropped} datagrams were dropped: {self._pending_bytes} bytes wait to be sent already"
+        self._on_error(OSError(errno.ENOBUFS, text))
+
+    def _on_error(self, exc: OSError) -> None:
+        if not self._is_closing:
+            self._deliver(self._protocol.error_received, exc)
+
+    def get_write_buffer_size(self) -> int:
+        """Return what waits to be sent in bytes; each datagram counts ENTRY_BYTES more than it carries."""
+        return self._pending_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the watermarks (low, high) in bytes."""
+        return self._watermarks.low, self._watermarks.high
+
+    # -- multicast ---------------------------------------------------------------------------------------------
+
+    def join_group(self, group: str, interface: Interface = None) -> None:
+        """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
+
+        Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses.
+        """
+        multicast.join_group(self._hub.ops, self._sock, group, interface)
+
+    def leave_group(self, group: str, interface: Interface = None) -> None:
+        """Receive no more what is sent to *group*; *interface* and errors as for ``join_group``."""
+        multicast.leave_group(self._hub.ops, self._sock, group, interface)
+
+    def set_multicast(
+        self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
+    ) -> None:
+        """Choose for multicast datagrams the *interface* they leave by, how many *hops* they travel (1: this
+        network), and whether they *loop* back to this machine; None changes nothing.  Raises BindFailed,
+        OptionError."""
+        if interface is not None:
+            multicast.set_interface(self._hub.ops, self._sock, interface)
+        if hops is not None:
+            multicast.set_distance(self._sock, hops)
+        if loop is not None:
+            multicast.set_loop(self._sock, loop)
+
+    # -- ending ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
+        if not self._is_closing:
+            self.pause_reading()
+            self._is_closing = True
+            if not self._queue:
+                self._lose(None)
+
+    def abort(self) -> None:
+        """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
+        self._lose(None)
+
+    def _lose(self, exc: OSError | None) -> None:
+        """The one end of every endpoint: unregister, let go of everything, and have ``connection_lost`` called."""
+        if self._is_lost:
+            return
+        self._is_lost = self._is_closing = True
+        self._is_reading = False
+        self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
+        if self._retry is not None:
+            self._retry.cancel()
+        self._queue.clear()
+        self._pending_bytes = 0
+        self._hub.loop.call_soon(self._finish, exc)
+
+    def _finish(self, exc: OSError | None) -> None:
+        protocol, self._protocol = self._protocol, None
+        self._hub.closed(self, exc)
+        try:
+            self._deliver(protocol.connection_lost, exc)
+        finally:
+            self._remove_path()
+            self._sock.close()
+
+    def _remove_path(self) -> None:
+        if self._unix_path is not None:
+            remove_unix_path(self._hub.ops, *self._unix_path)
+
+    def _deliver(self, method: Callable[..., object], *args: object) -> bool:
+        """Call *method* of the protocol; report what it raises, and tell whether it raised nothing."""
+        try:
+            method(*args)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            self._hub.reports.failure(exc, method)
+            return False
+        return True
+
+
+def _peer_of(sock: socket.socket) -> Any:
+    """Return the address that *sock* is connected to, None if it is not."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None

@@ -1,0 +1,54 @@
+"""What all transports of one reactor share.
+
+One receive buffer serves every stream: bytes rest in it only between ``recv_into`` and the moment when they are
+handed on, so ten thousand idle connections own no buffer at all.  The set of open transports lets a reactor close
+what it opened, and say how many there are.  Read next: ``stream``.
+"""
+
+from __future__ import annotations
+
+from reactor.limits import SCRATCH_BYTES
+from reactor.net.linger import Lingering
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from reactor.core.loop import Loop
+
+    class Transport(Protocol):
+        """What the hub knows of a transport."""
+
+        def abort(self) -> None: ...
+
+
+class Hub:
+    """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
+
+    __slots__ = ("counters", "lingering", "loop", "ops", "reports", "scratch", "transports")
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.ops = loop.ops
+        self.counters = loop.counters
+        self.reports = loop.reports
+        #: Where all streams receive; its contents mean nothing between two read events.
+        self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self.lingering = Lingering(loop, self.scratch)
+        #: Every open stream, datagram endpoint and listener.
+        self.transports: set[Transport] = set()
+
+    def opened(self, transport: Transport) -> None:
+        """Note that *transport* is open; it must be aborted before the reactor is closed."""
+        self.transports.add(transport)
+        probe = self.loop.probe
+        if probe is not None:
+            probe.opened(transport)
+
+    def closed(self, transport: Transport, exc: BaseException | None) -> None:
+        """Note that *transport* is gone."""
+        self.transports.discard(transport)
+        probe = self.loop.probe
+        if probe is not None:
+            probe.closed(transport, exc)

@@ -1,0 +1,118 @@
+"""Closing without destroying the last reply.
+
+When a TCP socket is closed while bytes lie unread in its receive buffer, or arrive afterwards, the kernel answers
+the peer with a reset, and a reset makes the *peer's* kernel throw away what it has received and not yet handed
+out: the very reply that was sent just before the close (RFC 1122, section 4.2.2.13; RFC 9112, section 9.6).  A
+server that answers "too large" to an upload and closes is not heard.
+
+So a stream that is closed before its peer has finished goes into here: its writing side is shut down, what still
+comes is read and thrown away, and the socket is closed when the peer closes its side, or after ``LINGER_TIMEOUT``
+seconds, or ``LINGER_BYTES`` bytes, whichever is first.  The protocol has been told ``connection_lost`` by then:
+this is between the two kernels.  At most ``LINGER_STREAMS`` sockets linger; above that the oldest is closed.
+Nobody can hold descriptors here by being slow.  nginx calls it ``lingering_close``.  Read next: ``stream``.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from selectors import EVENT_READ
+
+from reactor.core.registry import ForkedPoller
+from reactor.limits import LINGER_BYTES, LINGER_STREAMS, LINGER_TIMEOUT
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from reactor.core.handles import Timer
+    from reactor.core.loop import Loop
+
+
+class Lingering:
+    """The sockets of one reactor that are closed as far as their protocols know."""
+
+    __slots__ = ("_loop", "_open", "_scratch", "_timer")
+
+    def __init__(self, loop: Loop, scratch: memoryview) -> None:
+        self._loop = loop
+        self._scratch = scratch
+        #: In the order in which they came: the first is the first to be due.
+        self._open: dict[LingeringSocket, None] = {}
+        self._timer: Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, sock: socket.socket) -> None:
+        """Close *sock*, which is not registered and has nothing left to send, when its peer is done."""
+        if isinstance(self._loop.registry.poller, ForkedPoller):
+            sock.close()  # in a forked child: to shut the connection down would do it to the parent's as well
+            return
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            sock.close()
+            return
+        entry = LingeringSocket(sock, self._loop.time() + LINGER_TIMEOUT)
+        if self._drain(entry):
+            sock.close()
+            return
+        try:
+            self._loop.registry.add(sock, EVENT_READ, partial(self._on_readable, entry))
+        except BaseException:
+            sock.close()
+            raise
+        if len(self._open) >= LINGER_STREAMS:
+            self._finish(next(iter(self._open)))
+        self._open[entry] = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(LINGER_TIMEOUT, self._close_due)
+
+    def close(self) -> None:
+        """Close everything now."""
+        for entry in list(self._open):
+            self._finish(entry)
+
+    def _on_readable(self, entry: LingeringSocket) -> None:
+        if self._drain(entry):
+            self._finish(entry)
+
+    def _drain(self, entry: LingeringSocket) -> bool:
+        """Throw away what has arrived, one buffer of it; tell whether the socket is done."""
+        try:
+            size = entry.sock.recv_into(self._scratch)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+        entry.drained_bytes += size
+        return size == 0 or entry.drained_bytes > LINGER_BYTES
+
+    def _finish(self, entry: LingeringSocket) -> None:
+        del self._open[entry]
+        self._loop.registry.remove(entry.sock, EVENT_READ)
+        entry.sock.close()
+        if not self._open and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close_due(self) -> None:
+        """Close those whose time is over, and sleep until the next one's is."""
+        now = self._loop.time()
+        for entry in list(self._open):
+            if entry.deadline > now:
+                break
+            self._finish(entry)
+        if self._timer is not None:
+            self._timer.reschedule(next(iter(self._open)).deadline)
+
+
+class LingeringSocket:
+    """One socket, when it is closed at the latest, and how much has been thrown away for it."""
+
+    __slots__ = ("deadline", "drained_bytes", "sock")
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.drained_bytes = 0

@@ -1,0 +1,115 @@
+"""Multicast: one datagram for everybody who has joined its group.
+
+A group is an address that belongs to no machine: 224.0.0.0 to 239.255.255.255, or an IPv6 address that begins
+with ff.  To receive, a socket is bound to the group's port and joins the group *on an interface*: the kernel
+then tells the network there, and hands over what arrives.  To send, nothing is joined, but an interface is
+chosen, and how far the datagram may travel: not beyond the local network unless told otherwise.
+
+The two families have the same five options under different names, levels and layouts; they stand here side by
+side, see ip(7) and ipv6(7).  Read next: ``datagram``.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+from reactor.errors import AddressError, BindFailed, OptionError, os_error_text
+from reactor.net.addresses import numeric_family
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from reactor.core.ops import Ops
+
+    #: An interface: its number, its name ("eth0"), or its IPv4 address; None lets the routing table decide.
+    Interface = int | str | None
+
+LEVEL = {socket.AF_INET: socket.IPPROTO_IP, socket.AF_INET6: socket.IPPROTO_IPV6}
+JOIN = {socket.AF_INET: socket.IP_ADD_MEMBERSHIP, socket.AF_INET6: socket.IPV6_JOIN_GROUP}
+LEAVE = {socket.AF_INET: socket.IP_DROP_MEMBERSHIP, socket.AF_INET6: socket.IPV6_LEAVE_GROUP}
+SEND_FROM = {socket.AF_INET: socket.IP_MULTICAST_IF, socket.AF_INET6: socket.IPV6_MULTICAST_IF}
+DISTANCE = {socket.AF_INET: socket.IP_MULTICAST_TTL, socket.AF_INET6: socket.IPV6_MULTICAST_HOPS}
+LOOP = {socket.AF_INET: socket.IP_MULTICAST_LOOP, socket.AF_INET6: socket.IPV6_MULTICAST_LOOP}
+
+#: What a person can do about some answers.
+ADVICE = {
+    errno.ENODEV: ": no interface fits; name one that is up",
+    errno.EADDRINUSE: ": it is a member already",
+    errno.EADDRNOTAVAIL: ": it is not a member, or no interface has that address",
+    errno.ENOBUFS: ": too many groups; see net.ipv4.igmp_max_memberships",
+}
+
+
+def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:
+    """Receive what is sent to *group*, on *interface*.
+
+    Raises AddressError if *group* is no multicast address, BindFailed (ENODEV, EADDRINUSE...) if the kernel
+    refuses.
+    """
+    _change_membership(ops, sock, JOIN, "join", group, interface)
+
+
+def leave_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:
+    """Receive no more what is sent to *group*; same *interface* and errors as for ``join_group``."""
+    _change_membership(ops, sock, LEAVE, "leave", group, interface)
+
+
+def set_interface(ops: Ops, sock: socket.socket, interface: Interface) -> None:
+    """Send multicast datagrams out of *interface*.  Raises BindFailed if there is none such."""
+    family = sock.family
+    try:
+        value = _request(ops, family, b"", interface)
+        sock.setsockopt(LEVEL[family], SEND_FROM[family], value)
+    except OSError as exc:
+        _refuse(f"send multicast from {interface!r}", exc)
+
+
+def set_distance(sock: socket.socket, hops: int) -> None:
+    """Let multicast datagrams pass *hops* - 1 routers, 0 to 255; 1 is this network, the default; 0 this machine."""
+    if not isinstance(hops, int) or not 0 <= hops <= 255:
+        raise OptionError(f"multicast datagrams travel 0 to 255 hops, not {hops!r}")
+    sock.setsockopt(LEVEL[sock.family], DISTANCE[sock.family], hops)
+
+
+def set_loop(sock: socket.socket, flag: bool) -> None:
+    """Let multicast datagrams come back to the members on this machine, or not; the default is yes."""
+    sock.setsockopt(LEVEL[sock.family], LOOP[sock.family], int(bool(flag)))
+
+
+def _change_membership(
+    ops: Ops,
+    sock: socket.socket,
+    options: dict[socket.AddressFamily, int],
+    verb: str,
+    group: str,
+    interface: Interface,
+) -> None:
+    family = numeric_family(group)
+    raw = socket.inet_pton(family, group.partition("%")[0]) if family else b"\0"
+    if not (raw[0] == 0xFF if family == socket.AF_INET6 else 224 <= raw[0] <= 239):
+        raise AddressError(f"{group!r} is no multicast address: take one of 224.0.0.0/4 or ff00::/8")
+    known = socket.AddressFamily(family)
+    try:
+        sock.setsockopt(LEVEL[known], options[known], _request(ops, family, raw, interface))
+    except OSError as exc:
+        _refuse(f"{verb} {group} on {interface or 'the default interface'}", exc)
+
+
+def _request(ops: Ops, family: int, group: bytes, interface: Interface) -> bytes:
+    """Return the structure that the kernel wants: group, if any, and interface."""
+    if family == socket.AF_INET and isinstance(interface, str) and numeric_family(interface) == family:
+        return group + socket.inet_pton(family, interface)  # struct ip_mreq
+    index = ops.interface_index(interface) if isinstance(interface, str) else interface or 0
+    if family == socket.AF_INET6:
+        return group + struct.pack("@I", index)  # struct ipv6_mreq
+    if not index:
+        return group + bytes(4)
+    return (group or bytes(4)) + bytes(4) + struct.pack("@i", index)  # struct ip_mreqn
+
+
+def _refuse(what: str, exc: OSError) -> NoReturn:
+    raise BindFailed(exc.errno, f"cannot {what}: {os_error_text(exc)}{ADVICE.get(exc.errno or 0, '')}") from exc

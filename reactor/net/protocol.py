@@ -1,0 +1,219 @@
+"""What a program provides: protocols, in the shape that asyncio made familiar.
+
+A protocol is told what happens on one transport.  The life of a stream protocol, as a grammar::
+
+    life   = connection_made, { data_received | pause_writing | resume_writing }, [ eof_received, { ... } ],
+             connection_lost(exc)
+           | connection_failed(exc)                       only where it was this side that connected
+
+``connection_lost`` comes exactly once for each ``connection_made``, and after ``close``, ``abort`` or ``reset``
+it is the only thing that comes.  ``exc`` is None if the end was orderly or of this side's making.
+
+``FramedProtocol`` puts a codec in between: whole frames instead of bytes, whole frames even when the last call of
+the program was ``pause_reading`` in the middle of a chunk.  It keeps to what every asyncio transport offers, so
+the same class runs on a stock asyncio loop; what our own streams offer beyond that, it uses where it finds it.
+
+No base class is required: any object with these methods will do, asyncio's own ``Protocol`` and
+``BufferedProtocol`` among them.  Read next: ``stream``, which calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reactor.errors import FramingError
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reactor.framing.codec import Codec
+    from reactor.framing.seam import Payload
+
+
+class BaseProtocol:
+    """What stream and datagram protocols share; the methods do nothing, but for remembering the transport."""
+
+    __slots__ = ("transport",)
+
+    transport: Any
+
+    def connection_made(self, transport: Any) -> None:
+        """The transport is open.  Whoever overrides this calls it, or sets ``self.transport`` itself."""
+        self.transport = transport
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The transport is gone; *exc* says why, None for an orderly end or one of this side's making."""
+
+    def connection_failed(self, exc: Exception) -> None:
+        """No connection could be made: *exc* is a ``reactor.errors.ConnectionFailure``."""
+
+    def pause_writing(self) -> None:
+        """More than the high watermark waits to be sent: stop writing.  What is written all the same still
+        counts."""
+
+    def resume_writing(self) -> None:
+        """What waits to be sent has fallen to the low watermark: go on writing."""
+
+
+class Protocol(BaseProtocol):
+    """A protocol for bytes as they come."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes arrived; where one call ends and the next begins means nothing."""
+
+    def eof_received(self) -> bool | None:
+        """The peer will send no more.  Return true to keep the transport open for writing; else it is closed."""
+        return None
+
+
+class DatagramProtocol(BaseProtocol):
+    """A protocol for datagrams: each arrives whole or not at all, in any order, and may be empty."""
+
+    __slots__ = ()
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        """One datagram arrived from *address*, the socket address of its sender."""
+
+    def error_received(self, exc: OSError) -> None:
+        """An earlier datagram could not be delivered, or was dropped here; the endpoint lives on."""
+
+
+class FramedProtocol(Protocol):
+    """A protocol for whole frames.
+
+    ``codec`` is a template: each connection gets a decoder of its own from it, when the connection is made.
+    Frames are bytes.  A peer that breaks the format is given up, after the frames that came before the fault have
+    been delivered; ``connection_lost`` then receives the FramingError.
+    """
+
+    __slots__ = ("_decoder", "_held", "_link")
+
+    codec: Codec
+    _decoder: Codec
+    _held: Iterator[bytes] | None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
+        self.transport = transport
+        self._link = transport if hasattr(transport, "is_halted") else ForeignLink(transport)
+        self._decoder = self.codec.fresh()
+        self._held = None
+
+    # -- frames ------------------------------------------------------------------------------------------------
+
+    def frame_received(self, frame: bytes) -> None:
+        """One frame arrived."""
+
+    def frames_received(self, frames: Iterable[bytes]) -> None:
+        """Frames arrived, in order: all that one chunk of bytes completed.
+
+        As it stands, it hands them to ``frame_received`` one by one, stops when the transport closes and, on our
+        own streams, holds the rest when reading is paused, until it is resumed.  Override it to answer a whole
+        batch with one ``send_frames``.
+        """
+        received = self.frame_received
+        link = self._link
+        pending = iter(frames)
+        for frame in pending:
+            received(frame)
+            if link.is_halted:
+                self._held = pending
+                return
+
+    def send_frame(self, payload: Payload) -> None:
+        """Send one frame.  Raises FrameTooLong or FrameMalformed if the codec cannot carry it; nothing is sent
+        then."""
+        self.transport.write(self.codec.encode(payload))
+
+    def send_frames(self, payloads: Iterable[Payload]) -> None:
+        """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
+        self.transport.write(self.codec.encode_many(payloads))
+
+    # -- bytes -------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Cut *data* into frames.  A large frame's missing bytes are from then on received into its own buffer."""
+        try:
+            frames = self._decoder.feed(data)
+        except FramingError as fault:
+            self._give_up(fault)
+            return
+        if frames:
+            self.frames_received(frames)
+        elif self._decoder.receive_buffer is not None:
+            self._link.set_buffered(True)
+
+    def get_buffer(self, size_hint: int) -> memoryview | None:
+        """Return where the missing bytes of a large frame go, as asyncio's BufferedProtocol does."""
+        return self._decoder.receive_buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """*size* bytes arrived in that buffer."""
+        try:
+            frames = self._decoder.buffer_updated(size)
+        except FramingError as fault:
+            self._give_up(fault)
+            return
+        if self._decoder.receive_buffer is None:
+            self._link.set_buffered(False)
+        if frames:
+            self.frames_received(frames)
+
+    def eof_received(self) -> bool | None:
+        """The stream ends: in between two frames all is well, inside of one the connection is given up."""
+        try:
+            frames = self._decoder.feed_eof()
+        except FramingError as fault:
+            self._give_up(fault)
+            return None
+        if frames:
+            self.frames_received(frames)
+        return None
+
+    def reading_resumed(self) -> None:
+        """Deliver what was held since reading was paused in the middle of a chunk.  Our streams call this."""
+        held, self._held = self._held, None
+        if held is not None:
+            self.frames_received(held)
+
+    def _give_up(self, fault: FramingError) -> None:
+        if fault.frames:
+            self.frames_received(fault.frames)
+        if self._held is None:
+            self._link.fail(fault)
+        else:
+            self._held = _then_fail(self._held, self._link, fault)
+
+
+class ForeignLink:
+    """An asyncio transport, seen as one of ours: what it lacks is made up as far as possible.
+
+    It cannot say when reading is resumed, so frames are not held, and it takes no reason for an abortion.
+    """
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    @property
+    def is_halted(self) -> bool:
+        """Tell whether no more frames may be delivered."""
+        return bool(self._transport.is_closing())
+
+    def set_buffered(self, flag: bool) -> None:
+        """A foreign transport goes on to call ``data_received``, and the codec copies."""
+
+    def fail(self, exc: Exception) -> None:
+        """Give the connection up."""
+        self._transport.abort()
+
+
+def _then_fail(frames: Iterator[bytes], link: Any, fault: FramingError) -> Iterator[bytes]:
+    """Yield *frames*, which were lawful and come first, and then give the connection up because of *fault*."""
+    yield from frames
+    link.fail(fault)

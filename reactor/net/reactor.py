@@ -1,0 +1,332 @@
+"""The reactor: the loop with the network's verbs.
+
+``listen_tcp`` and ``listen_unix`` wait for connections, ``connect_tcp`` and ``connect_unix`` make them,
+``open_datagram`` opens the connectionless kind, ``adopt_*`` take over what somebody else has opened.  All have
+the same shape: a factory that makes a protocol for each connection, an address, and keywords.  Everything
+returned has ``close()``; what is open when the reactor is closed is aborted, and every protocol hears of it.
+
+This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from selectors import BaseSelector
+
+from reactor.core.loop import Loop
+from reactor.core.ops import Ops
+from reactor.errors import OptionError
+from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.net.addresses import checked_unix_path
+from reactor.net.connector import Connector
+from reactor.net.datagram import DatagramEndpoint
+from reactor.net.hub import Hub
+from reactor.net.listener import Listener
+from reactor.net.resolver import Resolver
+from reactor.net.socket_options import SocketOptions
+from reactor.net.sockets import open_datagram_socket, open_tcp_listeners, open_unix_listener
+from reactor.net.stream import Stream
+from reactor.net.unix_path import remove_unix_path
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Factory = Callable[[], Any]
+
+
+class Reactor(Loop):
+    """An event loop for sockets.  See ``Loop`` for descriptors, timers, threads and running.
+
+    *selector* is "epoll", "poll", "select", "kqueue" or any ``selectors.BaseSelector``; without it the
+    environment variable REACTOR_SELECTOR decides, else the best available.  *clock* returns monotonic seconds.
+    *ops* stands for the operating system.  Raises SelectorUnavailable, and OSError when the system has no
+    descriptor left.
+    """
+
+    __slots__ = ("hub", "resolver")
+
+    def __init__(
+        self,
+        selector: str | BaseSelector | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ops: Ops | None = None,
+    ) -> None:
+        super().__init__(selector, clock=clock, ops=ops)
+        #: What the transports of this reactor share; ``hub.transports`` are those that are open.
+        self.hub = Hub(self)
+        #: Looks names up without blocking the loop.
+        self.resolver = Resolver(self.hub)
+
+    # -- listening ---------------------------------------------------------------------------------------------
+
+    def listen_tcp(
+        self,
+        factory: Factory,
+        host: str | None = None,
+        port: int = 0,
+        *,
+        backlog: int = BACKLOG,
+        dual_stack: bool | None = None,
+        max_connections: int | None = None,
+        idle_timeout: float | None = None,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Listener:
+        """Listen on *host* and *port* and give each connection a protocol of ``factory()``.
+
+        *host* is a name or a number; None or "" means every interface, IPv4 and IPv6.  *port* 0 lets the system
+        choose: see ``Listener.address``.  A name is looked up here and now, which may block.  *options* are those
+        of ``SocketOptions``: nodelay, keepalive, reuse_port and so on.  Raises BindFailed, which says who is in
+        the way, AddressError, OptionError, ResolutionFailed.
+        """
+        self.check()
+        settings = SocketOptions(**options)
+        sockets = open_tcp_listeners(self.ops, host, port, options=settings, backlog=backlog, dual_stack=dual_stack)
+        return self._listener(sockets, factory, settings, max_connections, idle_timeout, watermarks)
+
+    def listen_unix(
+        self,
+        factory: Factory,
+        path: str | bytes,
+        *,
+        backlog: int = BACKLOG,
+        mode: int | None = None,
+        replace_stale: bool = True,
+        max_connections: int | None = None,
+        idle_timeout: float | None = None,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Listener:
+        """Listen on the Unix socket *path* ("@name": the abstract name space of Linux), with permissions *mode*.
+
+        A socket file that nobody listens on any more is replaced; one that somebody does, and any other file, is
+        not: BindFailed.  ``Listener.close`` removes the path again.  Otherwise as ``listen_tcp``.
+        """
+        self.check()
+        settings = SocketOptions(**options)
+        sock = open_unix_listener(
+            self.ops, path, backlog=backlog, mode=mode, replace_stale=replace_stale, options=settings
+        )
+        return self._listener([sock], factory, settings, max_connections, idle_timeout, watermarks, path)
+
+    def adopt_listener(
+        self,
+        factory: Factory,
+        sock: socket.socket | int,
+        *,
+        max_connections: int | None = None,
+        idle_timeout: float | None = None,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Listener:
+        """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code."""
+        self.check()
+        settings = SocketOptions(**options)
+        return Listener(
+            self.hub,
+            [self._adopted(sock, socket.SOCK_STREAM)],
+            factory,
+            settings,
+            max_connections=max_connections,
+            idle_timeout=idle_timeout,
+            watermarks=watermarks,
+        )
+
+    def _listener(
+        self,
+        sockets: list[socket.socket],
+        factory: Factory,
+        options: SocketOptions,
+        max_connections: int | None,
+        idle_timeout: float | None,
+        watermarks: Watermarks,
+        unix_path: str | bytes | None = None,
+    ) -> Listener:
+        try:
+            return Listener(
+                self.hub,
+                sockets,
+                factory,
+                options,
+                max_connections=max_connections,
+                idle_timeout=idle_timeout,
+                watermarks=watermarks,
+                unix_path=unix_path,
+            )
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            if unix_path is not None:
+                path = checked_unix_path(unix_path)
+                remove_unix_path(self.ops, path, self.ops.path_identity(path))
+            raise
+
+    # -- connecting --------------------------------------------------------------------------------------------
+
+    def connect_tcp(
+        self,
+        factory: Factory,
+        host: str,
+        port: int,
+        *,
+        timeout: float | None = CONNECT_TIMEOUT,
+        attempt_delay: float = CONNECT_ATTEMPT_DELAY,
+        local_address: tuple[str, int] | None = None,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Connector:
+        """Connect to *host* and *port*, trying every address of the name, and return the attempt.
+
+        The protocol hears ``connection_made``, or ``connection_failed`` with a ConnectionFailure: exactly one of
+        the two, from the loop, never from inside this call.  *timeout* bounds looking up and connecting together;
+        *attempt_delay* is how long one address may be silent before the next is tried as well (RFC 8305). Raises
+        AddressError and OptionError for what cannot even be tried.
+        """
+        self.check()
+        return Connector(
+            self.hub,
+            self.resolver,
+            factory,
+            (host, port),
+            timeout=timeout,
+            attempt_delay=attempt_delay,
+            local_address=local_address,
+            options=SocketOptions(**options),
+            make_stream=self._stream_maker(watermarks),
+        )
+
+    def connect_unix(
+        self,
+        factory: Factory,
+        path: str | bytes,
+        *,
+        timeout: float | None = CONNECT_TIMEOUT,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Connector:
+        """Connect to the Unix socket *path*, or to the abstract name "@name"; otherwise as ``connect_tcp``."""
+        self.check()
+        return Connector(
+            self.hub,
+            self.resolver,
+            factory,
+            path,
+            timeout=timeout,
+            options=SocketOptions(**options),
+            make_stream=self._stream_maker(watermarks),
+        )
+
+    def adopt_stream(
+        self,
+        factory: Factory,
+        sock: socket.socket | int,
+        *,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> Stream:
+        """Take over a connected stream socket, or the descriptor of one; ``connection_made`` is called before this
+        returns.  Raises OptionError for any other kind of socket, OSError for what is no socket."""
+        self.check()
+        settings = SocketOptions(**options)
+        protocol = factory()
+        adopted = self._adopted(sock, socket.SOCK_STREAM, settings)
+        return self._stream_maker(watermarks)(adopted, protocol, None)
+
+    def _stream_maker(self, watermarks: Watermarks) -> Callable[[socket.socket, Any, Any], Stream]:
+        def make_stream(sock: socket.socket, protocol: Any, peer: Any) -> Stream:
+            stream = Stream(self.hub, sock, protocol, peer, watermarks)
+            stream.start()
+            return stream
+
+        return make_stream
+
+    # -- datagrams ---------------------------------------------------------------------------------------------
+
+    def open_datagram(
+        self,
+        factory: Factory,
+        local: tuple[str, int] | str | bytes | None = None,
+        remote: tuple[str, int] | str | bytes | None = None,
+        *,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> DatagramEndpoint:
+        """Open a datagram socket: bound to *local*, connected to *remote*, or both.
+
+        Addresses are (host, port) for UDP and paths for Unix datagrams; the host "" means every interface, and
+        "<broadcast>" the local network (with ``broadcast=True``).  ``connection_made`` is called before this
+        returns. Raises BindFailed, AddressError, OptionError, ResolutionFailed.
+        """
+        self.check()
+        settings = SocketOptions(**options)
+        protocol = factory()
+        sock = open_datagram_socket(self.ops, local, remote, options=settings)
+        path = local if isinstance(local, str | bytes) else None
+        return DatagramEndpoint(self.hub, sock, protocol, watermarks=watermarks, unix_path=path)
+
+    def adopt_datagram(
+        self, factory: Factory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
+    ) -> DatagramEndpoint:
+        """Take over an open datagram socket, or the descriptor of one."""
+        self.check()
+        return DatagramEndpoint(self.hub, self._adopted(sock, socket.SOCK_DGRAM), factory(), watermarks=watermarks)
+
+    def _adopted(
+        self, sock: socket.socket | int, kind: int, options: SocketOptions | None = None
+    ) -> socket.socket:
+        """Return *sock*, non-blocking; raise OptionError and leave it to its owner if it is not of *kind*."""
+        adopted = self.ops.socket_from_fd(sock) if isinstance(sock, int) else sock
+        try:
+            if adopted.type != kind:
+                found = socket.SocketKind(adopted.type).name
+                raise OptionError(f"a socket of kind {socket.SocketKind(kind).name} is needed here, not {found}")
+            adopted.setblocking(False)
+            if options is not None:
+                options.apply_stream(adopted)
+        except BaseException:
+            if isinstance(sock, int):
+                adopted.detach()
+            raise
+        return adopted
+
+    # -- fork --------------------------------------------------------------------------------------------------
+
+    def _forget_after_fork(self) -> None:
+        """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
+        super()._forget_after_fork()
+        for transport in self.hub.transports:
+            if isinstance(transport, Listener | DatagramEndpoint):
+                transport.forget_path()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Abort what is open, tell every protocol, and give everything back.  Idempotent; not inside a callback."""
+        if not (self.is_closed() or self.is_running()):
+            self.check()
+            self._owner = self._thread_id()
+            try:
+                self._end_transports()
+            finally:
+                self._owner = None
+                self._is_closed = False
+        super().close()
+
+    def _end_transports(self) -> None:
+        """Abort every transport, and what protocols open in answer to that, until they have understood."""
+        for rounds_left in reversed(range(8)):
+            for transport in list(self.hub.transports):
+                transport.abort()
+            # Some open another connection whenever one ends.  In the last round nothing can be opened any more.
+            self._is_closed = not rounds_left
+            self._run(self._ready_calls(self.registry.turn))
+            if not self.hub.transports:
+                break
+        self.hub.lingering.close()
+        self.resolver.close()

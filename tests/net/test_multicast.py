@@ -1,0 +1,94 @@
+"""Groups: joined on an interface, sent to over one, and left."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from reactor.errors import AddressError
+from tests.net.notes import opened, scripted
+from tests.net.stage import stage_on
+
+
+@pytest.mark.parametrize("interface", ["127.0.0.1", "lo", "index"])
+def test_members_of_an_ipv4_group_receive_what_is_sent_to_it(poller_name: str, interface: str) -> None:
+    """Until they leave; the interface may be given as address, name or number."""
+    where: Any = socket.if_nametoindex("lo") if interface == "index" else interface
+    with stage_on(poller_name) as stage:
+        member, receiver = opened(stage, ("0.0.0.0", 0))
+        group = ("239.192.0.77", receiver.get_extra_info("sockname")[1])
+        _, sender = opened(stage, ("127.0.0.1", 0))
+        try:
+            receiver.join_group(group[0], where)
+            sender.set_multicast(interface=where, hops=0, loop=True)
+        except OSError as exc:
+            pytest.skip(f"no multicast on lo: {exc}")
+        sender.sendto(b"to all", group)
+        stage.until(lambda: member.data or sender.get_protocol().told("error_received"))
+        assert member.data == [b"to all"]
+        with pytest.raises(OSError, match="member already"):
+            receiver.join_group(group[0], where)
+        receiver.leave_group(group[0], where)
+        with pytest.raises(OSError, match="not a member"):
+            receiver.leave_group(group[0], where)
+
+
+def test_members_of_an_ipv6_group_receive_what_is_sent_to_it(poller_name: str) -> None:
+    """The interface is given as name or number."""
+    with stage_on(poller_name) as stage:
+        member, receiver = opened(stage, ("::", 0))
+        port = receiver.get_extra_info("sockname")[1]
+        notes, sender = opened(stage, ("::1", 0))
+        try:
+            receiver.join_group("ff01::77", "lo")
+            sender.set_multicast(interface="lo", hops=1, loop=True)
+        except OSError as exc:
+            pytest.skip(f"no IPv6 multicast on lo: {exc}")
+        sender.sendto(b"to all", ("ff01::77", port, 0, socket.if_nametoindex("lo")))
+        stage.until(lambda: member.data or notes.told("error_received"))
+        if notes.told("error_received"):
+            pytest.skip(f"no route for IPv6 multicast: {notes.told('error_received')[0]}")
+        assert member.data == [b"to all"]
+        receiver.leave_group("ff01::77", "lo")
+
+
+@pytest.mark.parametrize("group", ["127.0.0.1", "223.255.255.255", "240.0.0.1", "::1", "group", ""])
+def test_an_address_that_is_no_group_cannot_be_joined(group: str) -> None:
+    """The ranges are named in the error."""
+    with stage_on() as stage:
+        _, endpoint = opened(stage, ("127.0.0.1", 0))
+        with pytest.raises(AddressError, match="ff00::/8"):
+            endpoint.join_group(group)
+
+
+@pytest.mark.parametrize("wrong", [{"hops": 256}, {"hops": -1}, {"hops": "1"}, {"interface": "no-such-if"}])
+def test_a_multicast_setting_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    """As a value, or because there is no such interface."""
+    with stage_on() as stage:
+        _, endpoint = opened(stage, ("127.0.0.1", 0))
+        with pytest.raises((ValueError, OSError), match=r"hops|no-such-if"):
+            endpoint.set_multicast(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("group", "interface", "option", "value"),
+    [
+        ("224.0.0.1", None, socket.IP_ADD_MEMBERSHIP, bytes([224, 0, 0, 1]) + bytes(4)),
+        ("224.0.0.1", "192.0.2.1", socket.IP_ADD_MEMBERSHIP, bytes([224, 0, 0, 1, 192, 0, 2, 1])),
+        ("224.0.0.1", 3, socket.IP_ADD_MEMBERSHIP, bytes([224, 0, 0, 1, 0, 0, 0, 0]) + struct.pack("@i", 3)),
+        ("ff02::1", None, socket.IPV6_JOIN_GROUP, b"\xff\x02" + bytes(13) + b"\1" + struct.pack("@I", 0)),
+        ("ff02::1", 3, socket.IPV6_JOIN_GROUP, b"\xff\x02" + bytes(13) + b"\1" + struct.pack("@I", 3)),
+    ],
+)
+def test_the_kernel_is_given_group_and_interface_in_the_layout_of_the_family(
+    group: str, interface: Any, option: int, value: bytes
+) -> None:
+    """struct ip_mreq, ip_mreqn or ipv6_mreq, see ip(7) and ipv6(7)."""
+    family = socket.AF_INET6 if ":" in group else socket.AF_INET
+    level = socket.IPPROTO_IPV6 if ":" in group else socket.IPPROTO_IP
+    with scripted(family) as (_, sock, _, endpoint):
+        endpoint.join_group(group, interface)
+        assert ("setsockopt", level, option, value) in sock.calls
