@@ -1,0 +1,180 @@
+"""A client for datagrams: one message goes out, its reply comes back, then the next.
+
+UDP loses datagrams, and may deliver them twice or out of order.  Nothing is sent again here: whether that is
+safe only the application knows.  So a lost datagram is an IdleTimeout, and the replies that came before it are
+there.  The socket is connected, so datagrams of strangers are not seen, and the kernel tells when nobody
+listens at the other end. This is the last file of the folder; ``reactor.cli`` is the door to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from reactor.errors import ConnectionFailure, IdleTimeout, os_error_text
+from reactor.framing.raw import Raw
+from reactor.net.addresses import format_address
+from reactor.net.protocol import DatagramProtocol
+from reactor.service.client import REPLY_TIMEOUT, progress_text
+from reactor.service.modes import codec_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from reactor.core.handles import Timer
+    from reactor.framing.codec import Codec
+    from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.reactor import Reactor
+
+
+class DatagramClient(DatagramProtocol):
+    """Sends *messages* one by one in datagrams and collects the ``replies``.
+
+    The arguments are those of ``Client``, and so is the future: ``done()``, ``result()``, ``replies``, ``more()``.
+    In raw mode a datagram is a message; otherwise it holds any number of them, and what is sent holds one.
+    """
+
+    __slots__ = (
+        "_error", "_expected", "_is_done", "_is_ended", "_loop", "_messages", "_patience", "_timeout", "codec",
+        "received", "replies", "sent",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: Reactor,
+        messages: Iterable[bytes | None],
+        *,
+        mode: str = "raw",
+        timeout: float | None = REPLY_TIMEOUT,
+        expected: int | None = None,
+    ) -> None:
+        """Raises OptionError for values that cannot be."""
+        self.codec: Codec = codec_for(mode)
+        self.replies: list[bytes] = []
+        #: Datagrams sent and received.
+        self.sent = 0
+        self.received = 0
+        self._loop = loop
+        self._messages: Iterator[bytes | None] = iter(messages)
+        self._timeout = timeout
+        self._expected = expected
+        self._patience: Timer | None = None
+        self._error: BaseException | None = None
+        self._is_ended = self._is_done = False
+        self.transport = None
+
+    def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
+        """Talk to ``(host, port)`` or to a Unix path; options and errors are those of ``Reactor.open_datagram``."""
+        if not isinstance(address, tuple) and sys.platform == "linux":
+            # A Unix datagram can only be answered if its sender has a name; an abstract one leaves no file behind.
+            options.setdefault("local", f"@reactor-{os.getpid()}-{id(self):x}")
+        return self._loop.open_datagram(lambda: self, remote=address, **options)
+
+    # -- for those who derive from it --------------------------------------------------------------------------
+
+    def reply_received(self, reply: bytes) -> None:
+        """The next reply has come.  Here it is put into ``replies``; override it to check or to print."""
+        self.replies.append(reply)
+
+    def more(self) -> None:
+        """After *messages* had yielded None: ask it again."""
+        if self.transport is not None and not self._is_done:
+            self._pump()
+
+    def abort(self, error: BaseException) -> None:
+        """Give up: ``result()`` raises *error*."""
+        self._error = self._error or error
+        if self.transport is not None:
+            self.transport.abort()
+
+    # -- a future ----------------------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Tell whether the conversation is over, well or not."""
+        return self._is_done
+
+    def result(self) -> list[bytes]:
+        """Return the replies, or raise what went wrong."""
+        if self._error is not None:
+            raise self._error
+        return self.replies
+
+    # -- one after the other -----------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Send the next message unless a reply is awaited; end when there is neither."""
+        try:
+            while not (self._is_ended or self._owed()) and self._send_next():
+                pass
+        except Exception as exc:  # of *messages*, or of the codec that cannot carry one of them
+            self.abort(exc)
+            return
+        self._be_patient()
+        if self._is_ended and self.received >= self._target():
+            self.transport.close()
+
+    def _send_next(self) -> bool:
+        message = next(self._messages, self)
+        self._is_ended = message is self
+        if not isinstance(message, bytes):
+            return False
+        self.sent += 1
+        self.transport.sendto(self.codec.encode(message))
+        return True
+
+    def _owed(self) -> int:
+        return 0 if self._expected == 0 else max(0, self.sent - self.received)
+
+    def _target(self) -> int:
+        return self.sent if self._expected is None else self._expected
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._timeout is not None and (self._owed() or self._is_ended):
+            self._patience = self._loop.call_later(self._timeout, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        progress = progress_text(self.received, self._target())
+        self.abort(IdleTimeout(f"no reply for {self._timeout:g} s; {progress}; datagrams may be lost"))
+
+    # -- what the transport tells ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to send, from the loop and not from inside the call that opened the endpoint."""
+        super().connection_made(transport)
+        self._loop.call_soon(self._pump)
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        """Hand the reply on, and send the next message."""
+        self.received += 1
+        try:
+            for reply in self._cut(data):
+                self.reply_received(reply)
+        except Exception as exc:
+            self.abort(exc)
+            return
+        self._pump()
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        if isinstance(self.codec, Raw):
+            return [data]
+        decoder = self.codec.fresh()
+        return decoder.feed(data) + decoder.feed_eof()
+
+    def error_received(self, exc: OSError) -> None:
+        """Give up: nobody listens there, or the message was too long."""
+        peer = format_address(self.transport.get_extra_info("peername"))
+        failure = ConnectionFailure(f"{peer}: {os_error_text(exc)}")
+        failure.__cause__ = exc
+        self.abort(failure)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The end."""
+        self._error = self._error or exc
+        self._is_done = True
+        if self._patience is not None:
+            self._patience.cancel()

@@ -1,0 +1,180 @@
+"""A server: one service on any number of addresses, with one tally and one end.
+
+**Stopping** is the only thing here that needs thought.  A server that is told to stop listens no more.  A
+client between two messages is closed at once: in an orderly way, so its last reply arrives.  A client in the
+middle of a message may finish it and is answered first; so is what already lies in the kernel's buffer, because
+the poller is asked once more before anybody is closed.  Whoever is not done after ``grace`` seconds is
+aborted.  Then the server is stopped, and the loop goes on: it is its owner's.
+
+**The journal** is a function that is told, in one line, what happens to whom; None costs nothing.  Texts from
+the network are quoted and cut in it, so that nobody writes control sequences to an administrator's terminal.
+
+Read next: ``client``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reactor.errors import OptionError, UsageError
+from reactor.limits import MAX_FRAME_LENGTH
+from reactor.net.addresses import format_address
+from reactor.service.catalog import Service, service_named
+from reactor.service.modes import codec_for
+from reactor.service.session import DatagramSession, Session
+from reactor.service.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from reactor.core.handles import Timer
+    from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.listener import Listener
+    from reactor.net.reactor import Reactor
+
+#: Seconds that clients have to finish when a server stops.  Docker gives a container 10 in all, systemd a unit 90.
+GRACE = 5.0
+
+#: Characters of a text from the network that one line of the journal quotes.
+QUOTED = 200
+
+
+class Server:
+    """One service of ``catalog`` on a reactor.
+
+    *service* is a name or a Service; *mode* is "raw", "line" or "framed"; *accel* and *max_frame_length* are
+    for the codec, see ``modes.codec_for``.  *journal* is told in one line what happens.  Raises OptionError for
+    an unknown name, AccelUnavailable.  Loop thread only.
+    """
+
+    __slots__ = ("_grace", "_journal", "_loop", "_opened", "codec", "is_stopping", "mode", "service", "tally")
+
+    def __init__(
+        self,
+        loop: Reactor,
+        service: str | Service,
+        *,
+        mode: str = "raw",
+        accel: str | None = None,
+        max_frame_length: int = MAX_FRAME_LENGTH,
+        journal: Callable[[str], object] | None = None,
+    ) -> None:
+        self.service = service if isinstance(service, Service) else service_named(service)
+        self.mode = mode
+        self.codec = codec_for(mode, max_frame_length=max_frame_length, accel=accel)
+        self.tally = Tally()
+        self.is_stopping = False
+        self._loop = loop
+        self._journal = journal
+        self._opened: list[Listener | DatagramEndpoint] = []
+        self._grace: Timer | None = None
+
+    # -- where it serves ---------------------------------------------------------------------------------------
+
+    def listen_tcp(self, host: str | None = None, port: int = 0, **options: Any) -> Listener:
+        """Serve on a TCP address; arguments and errors are those of ``Reactor.listen_tcp``."""
+        self._check("stream")
+        return self._keep(self._loop.listen_tcp(partial(Session, self), host, port, **options))
+
+    def listen_unix(self, path: str | bytes, **options: Any) -> Listener:
+        """Serve on a Unix socket; arguments and errors are those of ``Reactor.listen_unix``."""
+        self._check("stream")
+        return self._keep(self._loop.listen_unix(partial(Session, self), path, **options))
+
+    def adopt_listener(self, sock: Any, **options: Any) -> Listener:
+        """Serve on a socket that listens already; arguments and errors are those of ``Reactor.adopt_listener``."""
+        self._check("stream")
+        return self._keep(self._loop.adopt_listener(partial(Session, self), sock, **options))
+
+    def open_datagram(self, local: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
+        """Serve datagrams sent to *local*; arguments and errors are those of ``Reactor.open_datagram``."""
+        self._check("datagram")
+        endpoint = self._loop.open_datagram(partial(DatagramSession, self), local, **options)
+        self._opened.append(endpoint)
+        return endpoint
+
+    def _check(self, transport: str) -> None:
+        if self.is_stopping:
+            raise UsageError("the server was stopped: make a new one")
+        if transport not in self.service.transports:
+            only = self.service.transports[0]
+            raise OptionError(f"the service {self.service.name!r} is for {only}s only")
+
+    def _keep(self, listener: Listener) -> Listener:
+        self._opened.append(listener)
+        return listener
+
+    @property
+    def addresses(self) -> list[Any]:
+        """The socket addresses on which it serves, in the order in which they were opened; empty after ``stop``."""
+        found: list[Any] = []
+        for opened in self._opened:
+            if hasattr(opened, "addresses"):
+                found += opened.addresses
+            elif not opened.is_closing():
+                found.append(opened.get_extra_info("sockname"))
+        return found
+
+    # -- stopping ----------------------------------------------------------------------------------------------
+
+    def stop(self, grace: float = GRACE) -> None:
+        """Listen no more, let the clients finish, abort those that take longer than *grace* seconds.
+
+        Returns at once; ``is_stopped`` tells when it is done.  Called again, it aborts everybody at once.
+        """
+        if self.is_stopping:
+            self._abort_all()
+            return
+        self.is_stopping = True
+        for opened in self._opened:
+            opened.close()
+        if self.tally.open:
+            self._grace = self._loop.call_later(grace, self._abort_all)
+            # From the next turn on, that is, after the poller was asked once more.
+            self._loop.call_soon(self._loop.call_soon, self._close_idle)
+
+    @property
+    def is_stopped(self) -> bool:
+        """True when ``stop`` was called, nothing listens and the last client has gone."""
+        return self.is_stopping and not self.tally.open
+
+    def session_ended(self) -> None:
+        """For ``Session``: one client less."""
+        if self._grace is not None and not self.tally.open:
+            self._grace.cancel()
+            self._grace = None
+
+    def _sessions(self) -> Iterator[Session]:
+        """Yield the open sessions.  The reactor keeps a set of all transports, so no second one is kept here."""
+        for transport in list(self._loop.hub.transports):
+            protocol = transport.get_protocol() if hasattr(transport, "get_protocol") else None
+            if isinstance(protocol, Session) and protocol.belongs_to(self):
+                yield protocol
+
+    def _close_idle(self) -> None:
+        for session in self._sessions():
+            session.close_if_idle()
+
+    def _abort_all(self) -> None:
+        for session in self._sessions():
+            session.transport.abort()
+
+    # -- what is told ------------------------------------------------------------------------------------------
+
+    def note(self, transport: Any, event: str, text: str | None = None) -> None:
+        """For sessions: tell the journal what happened to the client of *transport*."""
+        if self._journal is not None:
+            self.note_text(transport.get_extra_info("peername"), event, text)
+
+    def note_text(self, address: Any, event: str, text: str | None = None) -> None:
+        """For sessions: tell the journal what came from *address*."""
+        if self._journal is not None:
+            quoted = "" if text is None else f" {text[:QUOTED]!r}"
+            more = "" if text is None or len(text) <= QUOTED else f" and {len(text) - QUOTED} characters more"
+            self._journal(f"{format_address(address)} {event}{quoted}{more}")
+
+    def report(self, kind: str, line: str) -> None:
+        """For sessions: tell a fault of a peer, in the rationed manner of the reactor."""
+        self._loop.reports.fault(kind, line)

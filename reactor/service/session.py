@@ -1,0 +1,145 @@
+"""A conversation on a transport: a stream for each client, or one datagram endpoint for all of them.
+
+A stream's flow control is one rule: while the client does not read its replies, nothing more is read from it.
+So the memory that one client can take is a read buffer and its replies, whatever it sends.
+
+Datagrams have no connection, so each is a conversation of its own; the messages in it are answered in one
+datagram to its sender, and an empty one with an empty one, unless the service knows better.  Read next:
+``server``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reactor.errors import PeerError
+from reactor.framing.raw import Raw
+from reactor.net.addresses import format_address
+from reactor.net.protocol import DatagramProtocol, FramedProtocol
+from reactor.service.talk import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Protocol
+
+    from reactor.framing.codec import Codec
+    from reactor.service.catalog import Service
+    from reactor.service.tally import Tally
+
+    class Host(Protocol):
+        """What a session needs of its server; ``server.Server`` says what each of these is."""
+
+        service: Service
+        mode: str
+        codec: Codec
+        tally: Tally
+        is_stopping: bool
+
+        def note(self, transport: Any, event: str, text: str | None = None) -> None: ...
+        def note_text(self, address: Any, event: str, text: str | None = None) -> None: ...
+        def report(self, kind: str, line: str) -> None: ...
+        def session_ended(self) -> None: ...
+
+
+class Session(FramedProtocol):
+    """One client of a stream service.  Made by ``Server``."""
+
+    __slots__ = ("_server", "_talk", "codec")
+
+    def __init__(self, server: Host) -> None:
+        self.codec: Codec = server.codec
+        self._server = server
+        self._talk = Talk(server.service, server.mode, self._hear)
+
+    def connection_made(self, transport: Any) -> None:
+        """Count the client, and say what is said first."""
+        super().connection_made(transport)
+        self._server.tally.opened()
+        self._server.note(transport, "connected")
+        self._send(self._talk.opening())
+
+    def frames_received(self, frames: Iterable[bytes]) -> None:
+        """Answer all messages of one chunk in one piece."""
+        messages = frames if isinstance(frames, list) else list(frames)
+        tally = self._server.tally
+        tally.messages += len(messages)
+        tally.bytes_in += sum(map(len, messages))
+        self._send(self._talk.replies(messages))
+        if self._talk.is_over or self._server.is_stopping:
+            self.close_if_idle()
+
+    def eof_received(self) -> bool | None:
+        """The client has said everything: answer what its end completed, and close."""
+        super().eof_received()
+        self._talk.end()
+        return None
+
+    def pause_writing(self) -> None:
+        """The client does not read: cease to listen to it."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.transport.resume_reading()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count the end of the client, and whose fault it was."""
+        self._server.tally.closed(exc)
+        self._server.note(self.transport, "closed" if exc is None else f"lost: {exc}")
+        self._server.session_ended()
+
+    def belongs_to(self, server: Host) -> bool:
+        """Tell whether this is a client of *server*."""
+        return self._server is server
+
+    def close_if_idle(self) -> None:
+        """Close in an orderly way, unless the client is in the middle of a message: then after that."""
+        if self._talk.is_over or not self._decoder.buffered:
+            self.transport.close()
+
+    def _send(self, replies: list[bytes]) -> None:
+        if replies:
+            self._server.tally.bytes_out += sum(map(len, replies))
+            self.send_frames(replies)
+
+    def _hear(self, text: str) -> None:
+        self._server.note(self.transport, "said", text)
+
+
+class DatagramSession(DatagramProtocol):
+    """All clients of a datagram service.  Made by ``Server``."""
+
+    __slots__ = ("_server",)
+
+    def __init__(self, server: Host) -> None:
+        self._server = server
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        """Answer the messages in *data* with one datagram; drop and count what is malformed."""
+        server = self._server
+        try:
+            reply = self._answered(data, address)
+        except PeerError as exc:
+            server.tally.errors += 1
+            server.report(type(exc).__name__, f"dropped a datagram of {format_address(address)}: {exc}")
+            return
+        # An unbound Unix datagram socket has no address, so nobody can answer it.
+        if address:
+            server.tally.bytes_out += len(reply)
+            self.transport.sendto(reply, address)
+
+    def error_received(self, exc: OSError) -> None:
+        """Count what could not be delivered: on a network that is the client's loss, not the server's end."""
+        self._server.tally.errors += 1
+
+    def _answered(self, data: bytes, address: Any) -> bytes:
+        server = self._server
+        if isinstance(server.codec, Raw):
+            messages = [data]
+        else:
+            decoder = server.codec.fresh()
+            messages = decoder.feed(data) + decoder.feed_eof()
+        server.tally.messages += len(messages)
+        server.tally.bytes_in += sum(map(len, messages))
+        talk = Talk(server.service, "datagram", lambda text: server.note_text(address, "sent", text))
+        return server.codec.encode_many(talk.replies(messages))
