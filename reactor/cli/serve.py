@@ -1,0 +1,128 @@
+"""``reactor serve``: one of the named services, until somebody says stop.
+
+One line on stdout says where it listens, with the real port if the system chose it, so a script can wait for
+that line. SIGINT or SIGTERM ends it: clients may finish what they began, then one line says what was served,
+and the status is 0. A second signal does not wait for the clients.  Read next: ``call``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import reactor
+from reactor.cli.arguments import add_machinery, add_mode, expand, seconds, whole_number
+from reactor.cli.terminal import announce, tell
+from reactor.errors import OptionError
+from reactor.framing.scanner import accel_status
+from reactor.limits import BACKLOG
+from reactor.service.catalog import SERVICES
+from reactor.service.server import GRACE, Server
+
+if TYPE_CHECKING:
+    from typing import Any
+
+DESCRIPTION = "Serve one of: " + "; ".join(f"{row.name} ({row.summary})" for row in SERVICES.values())
+
+#: Seconds that the peers' kernels have to take the last replies, after the last session has ended.
+SETTLE = 1.0
+
+#: Options that make sense for connections only.
+FOR_STREAMS = ("max_connections", "idle_timeout", "backlog")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "serve", help="serve echo, upper, greet, hello or datagram", description=DESCRIPTION
+    )
+    add = parser.add_argument
+    add("service", choices=list(SERVICES), metavar="SERVICE", help=", ".join(SERVICES))
+    add("--host", default="127.0.0.1", help="address or name to listen on; '' is everywhere (%(default)s)")
+    add("--port", type=whole_number(0, 65535), default=8888, help="0: any free one (%(default)s)")
+    add("--unix", type=expand, metavar="PATH", help="listen on a Unix socket instead; @NAME is abstract")
+    add("--udp", action="store_true", help="serve datagrams (the service 'datagram' always does)")
+    add_mode(parser)
+    add_machinery(parser)
+    add("--max-connections", type=whole_number(1, 10**7), metavar="N", help="further clients wait")
+    add("--idle-timeout", type=seconds, metavar="S", help="close a connection after S silent seconds")
+    add("--backlog", type=whole_number(1, 2**31 - 1), metavar="N", help=f"queue of new clients ({BACKLOG})")
+    add("--reuse-port", action="store_true", help="share the port with other servers that do as well")
+    add("--grace", type=seconds, default=GRACE, metavar="S", help="the end takes at most so long (%(default)g)")
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("--verbose", action="store_true", help="also say who comes and goes")
+    talk.add_argument("--quiet", action="store_true", help="only say where it listens and what was served")
+    parser.set_defaults(run=run, command="serve")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    logging.raiseExceptions = False  # a log that nobody reads any more is no reason to complain to nobody
+    logging.basicConfig(format="%(message)s", level=logging.CRITICAL if arguments.quiet else logging.WARNING)
+    with reactor.Reactor(arguments.selector) as loop:
+        server = Server(
+            loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
+            max_frame_length=arguments.max_frame_length, journal=journal_for(arguments),
+        )  # fmt: skip
+        open_address(server, arguments)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, server.stop, arguments.grace)
+        announce(f"listening on {where(server)}: {described(server, loop, arguments)}")
+        loop.run_until(lambda: server.is_stopped)
+        settle(loop, arguments.grace)
+        announce(f"served {server.tally}")
+    return 0
+
+
+def journal_for(arguments: argparse.Namespace) -> Any:
+    """Return who is told what happens: --verbose all of it, --quiet nothing, else what a service notes for
+    itself."""
+    if arguments.quiet or not (arguments.verbose or SERVICES[arguments.service].is_noted):
+        return None
+    return tell
+
+
+def uses_datagrams(server: Server, arguments: argparse.Namespace) -> bool:
+    """Tell whether datagrams were asked for, or are all that the service does."""
+    return arguments.udp or "stream" not in server.service.transports
+
+
+def open_address(server: Server, arguments: argparse.Namespace) -> None:
+    """Have *server* listen where the *arguments* say."""
+    if uses_datagrams(server, arguments):
+        for name in FOR_STREAMS:
+            if getattr(arguments, name) is not None:
+                raise OptionError(f"--{name.replace('_', '-')} is for connections; datagrams have none")
+        local = arguments.unix or (arguments.host, arguments.port)
+        server.open_datagram(local, reuse_port=arguments.reuse_port and not arguments.unix)
+        return
+    options = {name: getattr(arguments, name) for name in FOR_STREAMS}
+    options["backlog"] = arguments.backlog or BACKLOG
+    if arguments.unix:
+        server.listen_unix(arguments.unix, **options)
+    else:
+        server.listen_tcp(arguments.host, arguments.port, reuse_port=arguments.reuse_port, **options)
+
+
+def where(server: Server) -> str:
+    """Return where *server* listens, for a person and for ``reactor call``."""
+    return ", ".join(reactor.format_address(address) for address in server.addresses)
+
+
+def described(server: Server, loop: reactor.Reactor, arguments: argparse.Namespace) -> str:
+    """Return what *server* does and with which machinery."""
+    kind = "datagrams" if uses_datagrams(server, arguments) else "messages"
+    framing, _ = accel_status(arguments.accel)
+    name = f"{server.service.name}, {server.mode} {kind}"
+    return f"{name}, {loop.selector_name}, {framing} framing, pid {os.getpid()}"
+
+
+def settle(loop: reactor.Reactor, grace: float) -> None:
+    """Give the last replies time to arrive: until the peers have closed too, or a short while."""
+    try:
+        loop.run_until(lambda: not loop.hub.lingering, timeout=min(grace, SETTLE))
+    except TimeoutError:
+        pass
