@@ -1,4 +1,4 @@
-"""An event loop on select, poll and epoll that can be read in an evening, watched at work, and trusted with a server.
+"""An event loop on select, poll and epoll: read it in an evening, watch it at work, trust a server to it.
 
     import reactor
 
