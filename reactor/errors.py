@@ -74,6 +74,10 @@ class ScriptExhausted(UsageError, AssertionError):
     """A loop on a scripted poller would wait for ever: nothing more is scripted and no timer is set."""
 
 
+class PayloadRefused(UsageError, ValueError):
+    """``send_frame`` was given what the codec cannot carry; ``__cause__`` is the codec's FramingError."""
+
+
 # -- the peer's fault ------------------------------------------------------------------------------------------
 
 

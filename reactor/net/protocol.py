@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reactor.errors import FramingError
+from reactor.errors import FramingError, PayloadRefused
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -125,13 +125,21 @@ class FramedProtocol(Protocol):
                 return
 
     def send_frame(self, payload: Payload) -> None:
-        """Send one frame.  Raises FrameTooLong or FrameMalformed if the codec cannot carry it; nothing is sent
-        then."""
-        self.transport.write(self.codec.encode(payload))
+        """Send one frame.  Raises PayloadRefused if the codec cannot carry it; nothing is sent then."""
+        try:
+            data = self.codec.encode(payload)
+        except FramingError as exc:
+            # Else a mistake of ours, on its way up through data_received, would be taken for the peer's.
+            raise PayloadRefused(str(exc)) from exc
+        self.transport.write(data)
 
     def send_frames(self, payloads: Iterable[Payload]) -> None:
         """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
-        self.transport.write(self.codec.encode_many(payloads))
+        try:
+            data = self.codec.encode_many(payloads)
+        except FramingError as exc:
+            raise PayloadRefused(str(exc)) from exc
+        self.transport.write(data)
 
     # -- bytes -------------------------------------------------------------------------------------------------
 

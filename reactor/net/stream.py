@@ -213,13 +213,15 @@ class Stream(WriteHalf):
     def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
         """Call *method* of the protocol with this stream corked, and flush what it wrote.
 
-        What it raises is a bug on this side, and ends this stream and no other.  (To blame the peer, ``fail``.)
+        What it raises ends this stream and no other: a PeerError is the peer's fault, anything else a bug of ours.
         """
         self._is_corked = True
         try:
             return method(*args)
         except (KeyboardInterrupt, SystemExit):
             raise
+        except PeerError as exc:
+            self.fail(exc)
         except BaseException as exc:
             self._hub.reports.failure(exc, method)
             self._lose(exc)

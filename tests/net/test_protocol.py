@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactor.errors import FrameMalformed, FrameTooLong, FrameTruncated
+from reactor.errors import FrameMalformed, FrameTooLong, FrameTruncated, PayloadRefused
 from reactor.framing import LengthPrefixed, Lines
 from reactor.limits import LARGE_FRAME_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import BaseProtocol, DatagramProtocol, FramedProtocol, Protocol
@@ -303,12 +303,12 @@ def test_the_end_may_complete_a_frame(virtual: Virtual) -> None:
 
 
 def test_nothing_is_sent_when_the_codec_refuses_a_payload(virtual: Virtual) -> None:
-    """FrameTooLong before a byte of it, or of its batch, is on its way; the connection is as before."""
+    """PayloadRefused before a byte of it, or of its batch, is on its way; the connection is as before."""
     protocol = FrameRecorder()
     _, sock = virtual.open(protocol)
-    with pytest.raises(FrameTooLong):
+    with pytest.raises(PayloadRefused):
         protocol.send_frame(bytes(MAX_FRAME_LENGTH + 1))
-    with pytest.raises(FrameTooLong):
+    with pytest.raises(PayloadRefused):
         protocol.send_frames(chain([b"fine"] * 10, [bytes(MAX_FRAME_LENGTH + 1)]))
     assert sends(sock) == []
     protocol.send_frame(b"fine")
@@ -352,3 +352,18 @@ def test_an_idle_protocol_has_no_dictionary() -> None:
         __slots__ = ()
 
     assert not hasattr(Small(), "__dict__")
+
+
+def test_a_payload_that_is_refused_is_not_the_peers_fault(virtual: Virtual) -> None:
+    """A mistake of ours that escapes from a protocol is a bug with a traceback; the peer is not blamed for it."""
+
+    class Big(FramedProtocol):
+        codec = LengthPrefixed(4, max_frame_length=4)
+
+        def frame_received(self, frame: bytes) -> None:
+            self.send_frame(frame * 2)
+
+    _, sock = virtual.open(Big(), b"\0\0\0\4four")
+    virtual.readable(sock)
+    assert virtual.stage.counters.peer_errors == 0
+    assert [type(exc) for exc in virtual.stage.take_failures()] == [PayloadRefused]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import reactor
-from reactor.errors import ConnectFailed, ConnectionFailure, FrameTooLong, IdleTimeout, OptionError
+from reactor.errors import ConnectFailed, ConnectionFailure, IdleTimeout, OptionError, PayloadRefused
 from reactor.service.client import Client
 from reactor.service.datagram_client import DatagramClient
 from reactor.service.server import Server
@@ -135,7 +135,7 @@ def test_a_message_that_the_mode_cannot_carry_is_the_result(loop: reactor.Reacto
     """It is refused before it is sent, and the conversation ends."""
     client = Client(loop, [b"fine", b"too long"], max_frame_length=4)
     client.connect(address_of(loop, "echo", "framed"))
-    with pytest.raises(FrameTooLong):
+    with pytest.raises(PayloadRefused):
         loop.run_until(client, PATIENCE)
 
 
