@@ -139,6 +139,7 @@ def test_every_block_says_what_it_is() -> None:
     assert [block.page.name for block in BLOCKS if block.language == "sh"] == ["README.md", "README.md"]
 
 
+@pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="the pages name files of a checkout; this is none")
 def test_the_readme_names_only_files_that_exist() -> None:
     """A page that is named can be opened."""
     for page in PAGES:
