@@ -1,7 +1,7 @@
 /* What Python sees of the C code: read by cffi, which understands declarations but no preprocessor.
  *
- * The text of scan.h and pack.h without their comments; the compiler checks it against them, because the generated
- * module includes both.
+ * The text of scan.h, pack.h and pump.h without their comments; the compiler checks it against them, because the
+ * generated module includes all of them.
  */
 
 #define REACTOR_ACCEL_INTERFACE ...
@@ -33,3 +33,19 @@ typedef struct {
 
 size_t pack_lengths(const pack_layout *layout, const char *payloads, size_t total, const uint64_t *sizes, size_t count,
                     char *out, size_t room);
+
+#define PUMP_WORKS ...
+#define PUMP_EVENTS ...
+#define PUMP_COLUMNS ...
+static const int64_t PUMP_ORDINARY, PUMP_LATER;
+
+typedef struct {
+    const unsigned char *pumped;
+    size_t known;
+    char *arena;
+    size_t room, share;
+    int64_t *arrivals;
+} pump_place;
+
+int pump_wait(int epoll_fd, int timeout, const pump_place *place);
+int pump_send(int64_t *jobs, size_t count, const char *data, size_t size);

@@ -14,6 +14,9 @@ Byte counts end in ``_BYTES`` or are named ``SIZE``; durations are float seconds
 #: one greedy peer cannot hold the turn.
 SCRATCH_BYTES = 256 * 1024
 
+#: Where the pump receives for all streams of a turn; what does not fit waits for the next turn.
+ARENA_BYTES = 1024 * 1024
+
 #: Datagrams that one endpoint may receive in one turn before the others have theirs.
 DATAGRAM_BATCH = 64
 
@@ -39,6 +42,9 @@ JOIN_BYTES = 16 * 1024
 
 #: Buffers in one ``sendmsg``: UIO_MAXIOV of Linux is 1024, but POSIX promises only 16; 64 serve every workload.
 GATHER_BUFFERS = 64
+
+#: Streams whose replies the pump collects before it sends them, so that the first does not wait for the last.
+OUTBOX_STREAMS = 64
 
 # -- connections -----------------------------------------------------------------------------------------------
 

@@ -40,6 +40,9 @@ SLOW_DEADLINE = 180.0
 #: Each poller's name, and the attribute of ``select`` without which this system does not have it.
 POLLERS = {"select": "select", "poll": "poll", "epoll": "epoll", "kqueue": "kqueue"}
 
+#: Where the tests are whose streams may be pumped, by a word in their path.
+PUMPED = ("tests/net/", "tests/service/", "tests/scale/", "test_transport_contract", "test_stream")
+
 # Chance may find new bugs at a developer's desk; in CI the same commit gives the same result twice.
 settings.register_profile("dev", deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, database=None)
@@ -49,11 +52,24 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # -- one test for each implementation --------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[name for name, attribute in POLLERS.items() if hasattr(select, attribute)])
-def poller_name(request: pytest.FixtureRequest) -> str:
-    """The name of a poller that this system has; the test runs once for each."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``poller_name`` on every poller, and what is about streams with the pump as well."""
+    if "poller_name" in metafunc.fixturenames:
+        names = [name for name, attribute in POLLERS.items() if hasattr(select, attribute)]
+        if hasattr(select, "epoll") and any(word in str(metafunc.definition.path) for word in PUMPED):
+            names.append("pump")
+        metafunc.parametrize("poller_name", names, indirect=True)
+
+
+@pytest.fixture
+def poller_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a poller that this system has.  "epoll" comes twice: without the pump and, as "pump", with it."""
     name: str = request.param
-    return name
+    problem = native_problem() if name == "pump" else None
+    if problem:
+        pytest.skip(f"no pump: {problem}")
+    monkeypatch.setenv("REACTOR_PUMP", "on" if name == "pump" else "off")
+    return "epoll" if name == "pump" else name
 
 
 @pytest.fixture(params=["pure", "native"])

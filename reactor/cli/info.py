@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import reactor
 from reactor.cli.terminal import result
 from reactor.framing.scanner import accel_status
+from reactor.net.pump import pump_status
 
 if TYPE_CHECKING:
     from typing import Any
@@ -52,6 +53,7 @@ def collect() -> dict[str, dict[str, Any]]:
     with reactor.Reactor() as loop:
         chosen = loop.selector_name
     accel, reason = accel_status()
+    pump, pump_reason = pump_status(os.environ)
     return {
         "poller": {
             "chosen": chosen,
@@ -59,6 +61,7 @@ def collect() -> dict[str, dict[str, Any]]:
             "available": reactor.available_pollers(),
         },
         "accelerator": {"chosen": accel, "why": reason},
+        "pump": {"chosen": pump, "why": pump_reason},
         "limits": limits(),
         "versions": {
             "reactor": reactor.__version__,

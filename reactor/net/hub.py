@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from reactor.limits import SCRATCH_BYTES
 from reactor.net.linger import Lingering
+from reactor.net.pump import Pump
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Hub:
     """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
 
-    __slots__ = ("counters", "lingering", "loop", "ops", "reports", "scratch", "transports")
+    __slots__ = ("counters", "kept", "lingering", "loop", "ops", "pump", "reports", "scratch", "transports")
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
@@ -35,6 +36,11 @@ class Hub:
         self.reports = loop.reports
         #: Where all streams receive; its contents mean nothing between two read events.
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+        poller = loop.registry.poller
+        #: Receives and sends for all streams at once; None: each does it by itself.
+        self.pump = poller if isinstance(poller, Pump) else None
+        #: What the pump received for streams that had been paused by then: the arguments of their ``on_arrival``.
+        self.kept: dict[object, tuple[int, memoryview]] = {}
         self.lingering = Lingering(loop, self.scratch)
         #: Every open stream, datagram endpoint and listener.
         self.transports: set[Transport] = set()

@@ -10,6 +10,7 @@ This file only wires: each verb is a few lines, and the work is in the file of t
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from selectors import BaseSelector
@@ -24,6 +25,7 @@ from reactor.net.connector import Connector
 from reactor.net.datagram import DatagramEndpoint
 from reactor.net.hub import Hub
 from reactor.net.listener import Listener
+from reactor.net.pump import with_pump
 from reactor.net.resolver import Resolver
 from reactor.net.socket_options import SocketOptions
 from reactor.net.sockets import open_datagram_socket, open_tcp_listeners, open_unix_listener
@@ -57,7 +59,7 @@ class Reactor(Loop):
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
     ) -> None:
-        super().__init__(selector, clock=clock, ops=ops)
+        super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
         #: What the transports of this reactor share; ``hub.transports`` are those that are open.
         self.hub = Hub(self)
         #: Looks names up without blocking the loop.

@@ -26,6 +26,7 @@ All methods belong to the loop's thread.  Read next: ``listener`` and ``connecto
 
 from __future__ import annotations
 
+import os
 from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.errors import IdleTimeout, OptionError, PeerError, UsageError
@@ -76,6 +77,7 @@ class Stream(WriteHalf):
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
         self._hub.opened(self)
+        self.set_buffered(self._is_buffered)
         try:
             self._deliver(self._protocol.connection_made, self)
             if not self.is_halted:
@@ -111,7 +113,7 @@ class Stream(WriteHalf):
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         self._protocol = protocol
-        self._is_buffered = _gives_buffers(protocol)
+        self.set_buffered(_gives_buffers(protocol))
 
     def is_closing(self) -> bool:
         """Tell whether the stream is closing or closed: nothing more can be sent."""
@@ -146,7 +148,7 @@ class Stream(WriteHalf):
         if self.is_halted and not self._is_closing:
             self._hub.loop.check()
             self.is_halted = False
-            if hasattr(self._protocol, "reading_resumed"):
+            if hasattr(self._protocol, "reading_resumed") or self in self._hub.kept:
                 self._hub.loop.call_soon(self._go_on_reading)
             else:
                 self._go_on_reading()
@@ -155,6 +157,8 @@ class Stream(WriteHalf):
         held = getattr(self._protocol, "reading_resumed", None)
         if held is not None and not self.is_halted:
             self._deliver(held)
+        if not self.is_halted and self in self._hub.kept:
+            self.on_arrival(*self._hub.kept.pop(self))
         if not (self.is_halted or self._has_eof):
             self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
 
@@ -166,6 +170,12 @@ class Stream(WriteHalf):
         """Receive into the buffers that the protocol's ``get_buffer`` returns, as for asyncio's
         BufferedProtocol."""
         self._is_buffered = flag
+        pump = self._hub.pump
+        if pump is not None and not self._is_lost:
+            if flag:
+                pump.dismiss(self._sock.fileno())
+            else:
+                pump.admit(self._sock.fileno(), self)
 
     def _on_readable(self) -> None:
         buffer = self._borrowed() if self._is_buffered else self._hub.scratch
@@ -178,6 +188,22 @@ class Stream(WriteHalf):
         except OSError as exc:
             self._on_broken(exc)
             return
+        self._on_received(size, buffer)
+
+    def on_arrival(self, size: int, buffer: memoryview) -> None:
+        """What ``_on_readable`` does once it has received: the pump did that, *size* bytes into *buffer*, none at
+        the end of the stream, or a negative errno."""
+        if not self.is_halted:
+            if size < 0:
+                self._on_broken(OSError(-size, os.strerror(-size)))
+            else:
+                self._on_received(size, buffer)
+        elif not self._is_closing:
+            # Another callback of this turn has paused this stream; the bytes have left the kernel all the same.
+            self._hub.kept[self] = size, memoryview(bytes(buffer[: max(size, 0)]))
+
+    def _on_received(self, size: int, buffer: memoryview) -> None:
+        """*size* bytes are in *buffer*; none: the peer has finished."""
         if self._idle is not None:
             self._touch(self._idle)
         if self._hub.loop.probe is not None:
@@ -226,9 +252,7 @@ class Stream(WriteHalf):
             self._hub.reports.failure(exc, method)
             self._lose(exc)
         finally:
-            self._is_corked = False
-            if self._pending is not None and not self._is_writing:
-                self._flush()
+            self._end_delivery()
         return True
 
     # -- ending ------------------------------------------------------------------------------------------------
@@ -292,6 +316,9 @@ class Stream(WriteHalf):
         self._is_lost = True
         self._halt()
         self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
+        self._hub.kept.pop(self, None)
+        if self._hub.pump is not None:
+            self._hub.pump.dismiss(self._sock.fileno())
         self._is_writing = False
         self._pending = None
         self._pending_bytes = 0

@@ -12,6 +12,7 @@ refused something, and when enough of it has gone.  Read next: ``stream``, the o
 
 from __future__ import annotations
 
+import os
 import socket
 from abc import ABC, abstractmethod
 from selectors import EVENT_WRITE
@@ -122,24 +123,64 @@ class WriteHalf(ABC):
         if self._pending is not None and not self._is_writing:
             self._flush()
 
+    # -- with the pump -----------------------------------------------------------------------------------------
+
+    def _end_delivery(self) -> None:
+        """What the protocol wrote while it was told something leaves now; with the pump, along with the others'."""
+        pump = self._hub.pump
+        if pump is not None and self._pending is not None and not (self._is_writing or self._is_closing):
+            pump.post(self, self._hub.loop.call_at_turn_end)
+        else:
+            self._uncork()
+
+    def take_outgoing(self) -> tuple[int, Buffer] | None:
+        """Return the descriptor and what waits to be sent there, None if nothing does any more.  For the pump."""
+        self._is_corked = False
+        if self._pending is None or self._is_writing:
+            return None
+        if len(self._pending) > 1:
+            self._pending = [b"".join(self._pending)]
+        return self._sock.fileno(), self._pending[0]
+
+    def on_sent(self, sent: int) -> bool:
+        """Note that the kernel took *sent* bytes of it; tell whether that is all, and all there is to do."""
+        if sent != self._pending_bytes or self._is_write_ended or self._is_write_paused:
+            return False
+        self._pending = None
+        self._pending_bytes = 0
+        if self._hub.loop.probe is not None:
+            self._hub.loop.probe.sent(self, sent)
+        return True
+
+    def after_sending(self, sent: int) -> None:
+        """Do what follows from the kernel having taken *sent* bytes, or from an error: a negative errno."""
+        if self._pending is None:
+            return
+        if sent < 0:
+            self._on_unwritable(OSError(-sent, os.strerror(-sent)))
+        else:
+            self._account(sent)
+            self._after_flush()
+
+    def _account(self, sent: int) -> bool:
+        """The kernel took *sent* bytes of what was pending; tell whether it may take more at once."""
+        if self._hub.loop.probe is not None:
+            self._hub.loop.probe.sent(self, sent)
+        self._pending_bytes -= sent
+        if not self._pending_bytes:
+            self._pending = None
+            return False
+        assert self._pending is not None
+        return not drop_sent(self._pending, sent) and sent > 0
+
     def _flush(self) -> None:
         """Hand the kernel what waits, until it takes no more of it."""
         pending = self._pending
         if pending is None or self._is_lost:
             return
-        probe = self._hub.loop.probe
         try:
-            while True:
-                sent = transmit(self._sock, pending, self._pending_bytes)
-                if probe is not None:
-                    probe.sent(self, sent)
-                if sent == self._pending_bytes:
-                    self._pending = None
-                    self._pending_bytes = 0
-                    break
-                self._pending_bytes -= sent
-                if drop_sent(pending, sent) or not sent:
-                    break
+            while self._account(transmit(self._sock, pending, self._pending_bytes)):
+                pass
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -240,6 +281,10 @@ class WriteHalf(ABC):
             self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
 
     # -- what the other half owes ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def on_arrival(self, size: int, buffer: memoryview) -> None:
+        """Take what the pump has received."""
 
     @abstractmethod
     def fail(self, exc: PeerError) -> None:

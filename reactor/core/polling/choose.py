@@ -45,6 +45,11 @@ def available_pollers() -> list[str]:
     return [name for name in MAKERS if hasattr(select, name)]
 
 
+def poller_choice(choice: str | None, environ: Mapping[str, str]) -> str:
+    """Return the name that counts: the argument, else the environment's, else the best that there is."""
+    return choice or environ.get(VARIABLE) or available_pollers()[0]
+
+
 def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[str, str]) -> BaseSelector:
     """Return the poller for *choice*: a name, a selector that is used as it is, or None for the best available.
 
@@ -52,7 +57,7 @@ def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[st
     """
     if isinstance(choice, BaseSelector):
         return choice
-    name = choice or environ.get(VARIABLE) or available_pollers()[0]
+    name = poller_choice(choice, environ)
     if name not in available_pollers():
         source = "selector" if choice else VARIABLE
         raise SelectorUnavailable(

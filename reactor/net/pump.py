@@ -1,0 +1,251 @@
+"""The pump: epoll that comes back with bytes instead of readiness, and sends for many streams at once.
+
+On the plain path every message costs two calls from Python into the kernel, one ``recv_into`` and one ``send``,
+and around each of them stand a method call, a release of the GIL and its return: about half a microsecond that is
+not the kernel's.  The pump makes two calls *a turn*: one waits, and receives from every ready stream; one sends
+what all streams of the turn have to say (see ``_accel/pump.h``).  Nothing else changes.  It is a poller like any
+other to the loop, it takes part only for streams that asked for it (``admit``), and every decision stays with the
+stream:
+
+- A stream that is paused, or receives into a buffer of its own, is not pumped: its readiness is told, as ever.
+- Bytes that arrived for a stream which another callback of the same turn has paused are kept (by the hub) and come
+  first when it resumes.  Bytes for a stream that has ended are dropped, as the kernel would have dropped them.
+- Each stream may fill so much of the arena (``SCRATCH_BYTES``) and no more, so a greedy one does not own the turn.
+- What a stream sends waits for the end of the turn, or for ``OUTBOX_STREAMS`` others, whichever is first.  More
+  than ``CORK_BYTES`` do not wait: the stream sends them itself.
+
+It needs epoll and the compiled module; everywhere else the same streams run on the plain path, which is also the
+specification of this one: the tests put both through the same scripts.  Read next: ``stream``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from collections import deque
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+
+from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
+from reactor.core.polling.choose import poller_choice
+from reactor.core.polling.contract import bounded
+from reactor.core.registry import Registration
+from reactor.errors import AccelUnavailable, OptionError
+from reactor.framing.scanner import native_backend, reason_for, wanted
+from reactor.limits import ARENA_BYTES, OUTBOX_STREAMS, SCRATCH_BYTES
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol
+
+    from reactor.net.outgoing import Buffer
+
+    class Pumped(Protocol):
+        """What the pump knows of a stream."""
+
+        def on_arrival(self, size: int, buffer: memoryview) -> None: ...
+        def take_outgoing(self) -> tuple[int, Buffer] | None: ...
+        def on_sent(self, sent: int) -> bool: ...
+        def after_sending(self, sent: int) -> None: ...
+
+
+class Pump(EpollPoller):
+    """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
+
+    __slots__ = (
+        "_arena", "_arrived", "_bell", "_from_buffer", "_lib", "_marks", "_numbers", "_place", "_refs", "_streams",
+        "outbox",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        native_backend()  # which finds out whether the module fits
+        from reactor._accel import ffi, lib
+
+        if not lib.PUMP_WORKS:
+            raise ImportError("the pump needs epoll")
+        super().__init__()
+        self._lib = lib
+        self._from_buffer = ffi.from_buffer
+        room = bytearray(ARENA_BYTES)
+        numbers = array("q", bytes(8 * lib.PUMP_COLUMNS * lib.PUMP_EVENTS))
+        self._arena, self._numbers = memoryview(room), memoryview(numbers)
+        self._place = ffi.new("pump_place *")
+        self._place.room, self._place.share = ARENA_BYTES, SCRATCH_BYTES
+        arena, arrivals = ffi.from_buffer("char[]", room), ffi.from_buffer("int64_t[]", numbers)
+        self._place.arena, self._place.arrivals = arena, arrivals
+        #: What the C structure points to, kept alive here: memory of C's does not hold references.
+        self._refs = [arena, arrivals]
+        self._marks = bytearray()
+        self._streams: dict[int, Pumped] = {}
+        #: Arrivals of this turn that have yet to be delivered: stream, start, size.
+        self._arrived: deque[tuple[Pumped, int, int]] = deque()
+        self.outbox: list[Pumped] = []
+        ringer = Registration()
+        ringer.reader = self._deliver
+        #: Stands for all arrivals in the list of what is ready, as if it were one descriptor.
+        self._bell = (SelectorKey(self, -1, EVENT_READ, ringer), EVENT_READ)
+
+    # -- which streams are pumped ------------------------------------------------------------------------------
+
+    def admit(self, fd: int, stream: Pumped) -> None:
+        """Receive for *stream* from now on, whenever its descriptor *fd* is watched for reading."""
+        self._streams[fd] = stream
+        if fd >= len(self._marks):
+            self._grow(fd)
+        key = self._keys.get(fd)
+        self._marks[fd] = 0 if key is None else key.events & EVENT_READ
+
+    def dismiss(self, fd: int) -> None:
+        """Receive no more from *fd*: only tell that it is ready."""
+        if self._streams.pop(fd, None) is not None:
+            self._marks[fd] = 0
+
+    def _grow(self, fd: int) -> None:
+        self._marks = self._marks + bytes(fd + 1024 - len(self._marks))
+        pointer = self._from_buffer("unsigned char[]", self._marks)
+        self._refs[2:] = [pointer]
+        self._place.pumped, self._place.known = pointer, len(self._marks)
+
+    def _watch(self, fd: int, events: int) -> None:
+        super()._watch(fd, events)
+        if fd in self._streams:
+            self._marks[fd] = events & EVENT_READ
+
+    def _change(self, fd: int, events: int) -> None:
+        super()._change(fd, events)
+        if fd in self._streams:
+            self._marks[fd] = events & EVENT_READ
+
+    def _forget(self, fd: int) -> None:
+        if fd in self._streams:
+            self._marks[fd] = 0
+        super()._forget(fd)
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
+        arrived for pumped streams, whose reader delivers it."""
+        if self._arrived:
+            return [self._bell]  # a turn was broken off in their midst, and the arena is still theirs
+        wait = bounded(timeout)
+        count = self._lib.pump_wait(
+            self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), self._place
+        )
+        if count < 0:
+            raise OSError(-count, os.strerror(-count))
+        ready = []
+        known = self._keys.get
+        later = self._lib.PUMP_LATER
+        numbers = iter(self._numbers[: count * self._lib.PUMP_COLUMNS].tolist())
+        for fd, event, start, size in zip(numbers, numbers, numbers, numbers, strict=True):
+            if size >= later:  # the descriptor is pumped: of what was ready only writability is left to tell
+                event &= EPOLLOUT
+                if size > later:
+                    self._arrived.append((self._streams[fd], start, size))
+            if event:
+                key = known(fd)
+                if key is None:
+                    self.strays += 1
+                else:
+                    mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
+                    ready.append((key, mask & key.events))
+        if self._arrived:
+            ready.insert(0, self._bell)  # a stream reads before it writes, as on the plain path
+        return ready
+
+    def _deliver(self) -> None:
+        """Hand every stream what has arrived for it."""
+        arrived, arena = self._arrived, self._arena
+        while arrived:
+            stream, start, size = arrived.popleft()
+            stream.on_arrival(size, arena[start:])
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def post(self, stream: Pumped, call_at_turn_end: Callable[[Callable[[], object]], object]) -> None:
+        """Send what *stream* has corked at the end of this turn, or sooner if many others wait too."""
+        if not self.outbox:
+            call_at_turn_end(self.send_all)
+        self.outbox.append(stream)
+        if len(self.outbox) >= OUTBOX_STREAMS:
+            self.send_all()
+
+    def send_all(self) -> None:
+        """Send what the streams in the outbox have corked, in one call, and tell each how much of it went."""
+        posted, self.outbox = self.outbox, []
+        streams: list[Pumped] = []
+        pieces: list[Buffer] = []
+        jobs = array("q")
+        for stream in posted:
+            outgoing = stream.take_outgoing()
+            if outgoing is not None:
+                fd, data = outgoing
+                streams.append(stream)
+                pieces.append(data)
+                jobs.append(fd)
+                jobs.append(len(data))
+        if not streams:
+            return
+        data = b"".join(pieces)
+        pointer: Any = self._from_buffer("int64_t[]", jobs)
+        short = self._lib.pump_send(pointer, len(streams), data, len(data))
+        assert short >= 0, "the jobs do not add up"
+        # All accounts first, then what follows from them: that may be user code, which may write to any stream.
+        unfinished = [
+            (stream, sent) for stream, sent in zip(streams, jobs[1::2], strict=True) if not stream.on_sent(sent)
+        ]
+        for stream, sent in unfinished:
+            stream.after_sending(sent)
+
+
+# -- whether there is one --------------------------------------------------------------------------------------
+
+#: The environment variable that decides: "on" (or an error), "off", or "auto": if it can be had.
+VARIABLE = "REACTOR_PUMP"
+CHOICES = ("auto", "on", "off")
+
+
+def with_pump(selector: str | BaseSelector | None, environ: Mapping[str, str]) -> str | BaseSelector | None:
+    """Return a pump in the place of *selector* if that comes to epoll and a pump is to be had; else *selector*.
+
+    ``REACTOR_ACCEL=pure`` means: nothing compiled, and so no pump.  Raises AccelUnavailable if the environment
+    demands a pump and there is none, OptionError for an unknown word.
+    """
+    choice = wanted_pump(environ)
+    if isinstance(selector, BaseSelector) or poller_choice(selector, environ) != EpollPoller.name:
+        return selector
+    if choice == "off" or (choice == "auto" and wanted(None) == "pure"):
+        return selector
+    try:
+        return Pump()
+    except ImportError as exc:
+        if choice == "on":
+            raise AccelUnavailable(f"{VARIABLE}=on was demanded, but {reason_for(exc)}") from exc
+        return selector
+
+
+def wanted_pump(environ: Mapping[str, str]) -> str:
+    """Return the word that counts; OptionError if it is none of ``CHOICES``."""
+    choice = environ.get(VARIABLE) or "auto"
+    if choice not in CHOICES:
+        raise OptionError(f"{VARIABLE} is one of {', '.join(CHOICES)}, not {choice!r}")
+    return choice
+
+
+def pump_status(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return "on" or "off" for a reactor made now without arguments, and why, for a human."""
+    choice = wanted_pump(environ)
+    if poller_choice(None, environ) != EpollPoller.name:
+        return "off", f"it needs epoll, and the poller is {poller_choice(None, environ)}"
+    if choice == "off":
+        return "off", f"chosen by {VARIABLE}=off"
+    if choice == "auto" and wanted(None) == "pure":
+        return "off", "REACTOR_ACCEL=pure: nothing compiled"
+    try:
+        native_backend()
+    except ImportError as exc:
+        return "off", reason_for(exc)
+    return "on", "the compiled module is loaded" + (f" ({VARIABLE}=on)" if choice == "on" else " (automatic)")
