@@ -36,16 +36,15 @@ size_t pack_lengths(const pack_layout *layout, const char *payloads, size_t tota
 
 #define PUMP_WORKS ...
 #define PUMP_EVENTS ...
-#define PUMP_COLUMNS ...
-static const int64_t PUMP_ORDINARY, PUMP_LATER;
 
 typedef struct {
     const unsigned char *pumped;
     size_t known;
     char *arena;
     size_t room, share;
-    int64_t *arrivals;
+    int64_t *arrivals, *readiness;
+    size_t arrival_count, readiness_count;
 } pump_place;
 
-int pump_wait(int epoll_fd, int timeout, const pump_place *place);
+int pump_wait(int epoll_fd, int timeout, pump_place *place);
 int pump_send(int64_t *jobs, size_t count, const char *data, size_t size);

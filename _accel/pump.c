@@ -18,48 +18,56 @@
 /* An arena with less room than this is full: a recv of a few bytes costs as much as one of many. */
 #define PUMP_CRUMB 4096
 
-/* recv from one ready descriptor; returns what PUMP_SIZE is to say. */
-static int64_t receive_arrival(int fd, const pump_place *place, size_t used)
+/* recv for a descriptor that epoll told ready; 1 if there is an arrival to tell of. */
+static int receive_arrival(int fd, pump_place *place, size_t *used)
 {
-    size_t room = place->room - used;
+    int64_t *arrival = place->arrivals + 3 * place->arrival_count;
+    size_t room = place->room - *used;
 
     if (room < PUMP_CRUMB)
-        return PUMP_LATER;
+        return 0;
     if (room > place->share)
         room = place->share;
 
-    const ssize_t size = recv(fd, place->arena + used, room, MSG_DONTWAIT);
+    const ssize_t size = recv(fd, place->arena + *used, room, MSG_DONTWAIT);
 
-    if (size >= 0)
-        return (int64_t)size;
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? PUMP_LATER : -(int64_t)errno;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    arrival[0] = fd;
+    arrival[1] = (int64_t)*used;
+    arrival[2] = size >= 0 ? (int64_t)size : -(int64_t)errno;
+    if (size > 0)
+        *used += (size_t)size;
+    return 1;
 }
 
-int pump_wait(int epoll_fd, int timeout, const pump_place *place)
+int pump_wait(int epoll_fd, int timeout, pump_place *place)
 {
     struct epoll_event events[PUMP_EVENTS];
     size_t used = 0;
+
+    place->arrival_count = place->readiness_count = 0;
+
     const int count = epoll_wait(epoll_fd, events, PUMP_EVENTS, timeout);
 
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < count; i++) {
-        int64_t *arrival = place->arrivals + (size_t)PUMP_COLUMNS * (size_t)i;
         const int fd = events[i].data.fd;
-        /* Writability alone is no reason to read; an error or a hang-up is, because only recv says which. */
-        const int is_readable = (events[i].events & ~(uint32_t)EPOLLOUT) != 0;
+        uint32_t mask = events[i].events;
 
-        arrival[PUMP_FD] = fd;
-        arrival[PUMP_MASK] = events[i].events;
-        arrival[PUMP_START] = (int64_t)used;
-        arrival[PUMP_SIZE] = PUMP_ORDINARY;
-        if (is_readable && fd >= 0 && (size_t)fd < place->known && place->pumped[fd]) {
-            arrival[PUMP_SIZE] = receive_arrival(fd, place, used);
-            if (arrival[PUMP_SIZE] > 0)
-                used += (size_t)arrival[PUMP_SIZE];
+        /* Writability alone is no reason to receive; an error or a hang-up is, because only recv says which. */
+        if ((mask & ~(uint32_t)EPOLLOUT) != 0 && fd >= 0 && (size_t)fd < place->known && place->pumped[fd]) {
+            place->arrival_count += (size_t)receive_arrival(fd, place, &used);
+            mask &= EPOLLOUT;
+        }
+        if (mask != 0) {
+            place->readiness[2 * place->readiness_count] = fd;
+            place->readiness[2 * place->readiness_count + 1] = mask;
+            place->readiness_count++;
         }
     }
-    return count;
+    return 0;
 }
 
 int pump_send(int64_t *jobs, size_t count, const char *data, size_t size)
@@ -92,7 +100,7 @@ int pump_send(int64_t *jobs, size_t count, const char *data, size_t size)
 
 #else /* there is no epoll: the functions exist, so that the module has one shape everywhere */
 
-int pump_wait(int epoll_fd, int timeout, const pump_place *place)
+int pump_wait(int epoll_fd, int timeout, pump_place *place)
 {
     (void)epoll_fd, (void)timeout, (void)place;
     return -ENOSYS;

@@ -22,27 +22,23 @@
 /* Events that one call may return.  The kernel hands out the rest, in turn, at the next. */
 #define PUMP_EVENTS 512
 
-/* The numbers of one arrival, in the order in which they are written. */
-enum { PUMP_FD, PUMP_MASK, PUMP_START, PUMP_SIZE };
-#define PUMP_COLUMNS 4
-
-/* PUMP_SIZE of an arrival when nothing was received: the descriptor is not pumped, or its turn has to wait. */
-#define PUMP_ORDINARY INT64_MIN
-#define PUMP_LATER (INT64_MIN + 1)
-
-/* Where arrivals go: arena[0 .. room) for bytes, arrivals[PUMP_COLUMNS * PUMP_EVENTS] for numbers.  pumped[fd] is not
- * zero for the descriptors to receive from, of which none is `known` or more.  Of each at most `share` bytes. */
+/* Where things are put: arena[0 .. room) for bytes, and two tables with room for PUMP_EVENTS rows each.  An arrival is
+ * three numbers: the descriptor, where its bytes begin, and how many there are: 0 at the end of the stream, -errno if
+ * it is broken.  A readiness is two: a descriptor and the events that epoll told.
+ *
+ * pumped[fd] is not zero for the descriptors to receive from, of which none is `known` or more; of each at most
+ * `share` bytes. */
 typedef struct {
     const unsigned char *pumped;
     size_t known;
     char *arena;
     size_t room, share;
-    int64_t *arrivals;
+    int64_t *arrivals, *readiness;
+    size_t arrival_count, readiness_count; /* set by pump_wait */
 } pump_place;
 
-/* Wait at most `timeout` milliseconds (-1: for ever).  Returns the number of arrivals, or -errno.  PUMP_SIZE is the
- * number of bytes received, 0 at the end of the stream, -errno if it is broken. */
-int pump_wait(int epoll_fd, int timeout, const pump_place *place);
+/* Wait at most `timeout` milliseconds (-1: for ever).  Returns 0, or -errno; the counts are set in any case. */
+int pump_wait(int epoll_fd, int timeout, pump_place *place);
 
 /* Send data[0 .. size): jobs[2 * i] is a descriptor, jobs[2 * i + 1] how many of the bytes are for it, in order.  The
  * latter is replaced by how many the kernel took (0: none now), or by -errno.  Returns the number of jobs of which it

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 class Hub:
     """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
 
-    __slots__ = ("counters", "kept", "lingering", "loop", "ops", "pump", "reports", "scratch", "transports")
+    __slots__ = (
+        "counters", "kept", "lingering", "loop", "ops", "probe", "pump", "reports", "scratch", "transports",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
@@ -36,11 +38,12 @@ class Hub:
         self.reports = loop.reports
         #: Where all streams receive; its contents mean nothing between two read events.
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self.probe = loop.probe
         poller = loop.registry.poller
         #: Receives and sends for all streams at once; None: each does it by itself.
         self.pump = poller if isinstance(poller, Pump) else None
         #: What the pump received for streams that had been paused by then: the arguments of their ``on_arrival``.
-        self.kept: dict[object, tuple[int, memoryview]] = {}
+        self.kept: dict[object, tuple[memoryview, int, int]] = {}
         self.lingering = Lingering(loop, self.scratch)
         #: Every open stream, datagram endpoint and listener.
         self.transports: set[Transport] = set()
@@ -48,13 +51,11 @@ class Hub:
     def opened(self, transport: Transport) -> None:
         """Note that *transport* is open; it must be aborted before the reactor is closed."""
         self.transports.add(transport)
-        probe = self.loop.probe
-        if probe is not None:
-            probe.opened(transport)
+        if self.probe is not None:
+            self.probe.opened(transport)
 
     def closed(self, transport: Transport, exc: BaseException | None) -> None:
         """Note that *transport* is gone."""
         self.transports.discard(transport)
-        probe = self.loop.probe
-        if probe is not None:
-            probe.closed(transport, exc)
+        if self.probe is not None:
+            self.probe.closed(transport, exc)

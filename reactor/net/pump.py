@@ -11,8 +11,8 @@ stream:
 - Bytes that arrived for a stream which another callback of the same turn has paused are kept (by the hub) and come
   first when it resumes.  Bytes for a stream that has ended are dropped, as the kernel would have dropped them.
 - Each stream may fill so much of the arena (``SCRATCH_BYTES``) and no more, so a greedy one does not own the turn.
-- What a stream sends waits for the end of the turn, or for ``OUTBOX_STREAMS`` others, whichever is first.  More
-  than ``CORK_BYTES`` do not wait: the stream sends them itself.
+- What a stream sends waits until all arrivals of the turn are delivered, or for ``OUTBOX_STREAMS`` others, whichever
+  is first.  More than ``CORK_BYTES`` do not wait: the stream sends them itself.
 
 It needs epoll and the compiled module; everywhere else the same streams run on the plain path, which is also the
 specification of this one: the tests put both through the same scripts.  Read next: ``stream``.
@@ -23,7 +23,6 @@ from __future__ import annotations
 import math
 import os
 from array import array
-from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
@@ -37,7 +36,7 @@ from reactor.limits import ARENA_BYTES, OUTBOX_STREAMS, SCRATCH_BYTES
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Protocol
 
     from reactor.net.outgoing import Buffer
@@ -45,9 +44,9 @@ if TYPE_CHECKING:
     class Pumped(Protocol):
         """What the pump knows of a stream."""
 
-        def on_arrival(self, size: int, buffer: memoryview) -> None: ...
-        def take_outgoing(self) -> tuple[int, Buffer] | None: ...
-        def on_sent(self, sent: int) -> bool: ...
+        def on_arrival(self, arena: memoryview, start: int, size: int) -> bool: ...
+        def take_outgoing(self) -> Buffer | None: ...
+        def take_back(self, data: Buffer, sent: int) -> None: ...
         def after_sending(self, sent: int) -> None: ...
 
 
@@ -55,8 +54,8 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arena", "_arrived", "_bell", "_from_buffer", "_lib", "_marks", "_numbers", "_place", "_refs", "_streams",
-        "outbox",
+        "_arena", "_arrivals", "_arrived", "_bell", "_from_buffer", "_lib", "_marks", "_place", "_readiness",
+        "_refs", "_streams", "outbox",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -69,19 +68,22 @@ class Pump(EpollPoller):
         self._lib = lib
         self._from_buffer = ffi.from_buffer
         room = bytearray(ARENA_BYTES)
-        numbers = array("q", bytes(8 * lib.PUMP_COLUMNS * lib.PUMP_EVENTS))
-        self._arena, self._numbers = memoryview(room), memoryview(numbers)
+        arrivals, readiness = array("q", bytes(8 * 3 * lib.PUMP_EVENTS)), array("q", bytes(8 * 2 * lib.PUMP_EVENTS))
+        self._arena, self._arrivals, self._readiness = memoryview(room), memoryview(arrivals), memoryview(readiness)
         self._place = ffi.new("pump_place *")
         self._place.room, self._place.share = ARENA_BYTES, SCRATCH_BYTES
-        arena, arrivals = ffi.from_buffer("char[]", room), ffi.from_buffer("int64_t[]", numbers)
-        self._place.arena, self._place.arrivals = arena, arrivals
         #: What the C structure points to, kept alive here: memory of C's does not hold references.
-        self._refs = [arena, arrivals]
+        self._refs = [
+            ffi.from_buffer("char[]", room),
+            ffi.from_buffer("int64_t[]", arrivals),
+            ffi.from_buffer("int64_t[]", readiness),
+        ]
+        self._place.arena, self._place.arrivals, self._place.readiness = self._refs
         self._marks = bytearray()
         self._streams: dict[int, Pumped] = {}
-        #: Arrivals of this turn that have yet to be delivered: stream, start, size.
-        self._arrived: deque[tuple[Pumped, int, int]] = deque()
-        self.outbox: list[Pumped] = []
+        #: Arrivals of this turn that have yet to be delivered: descriptor, start, size.
+        self._arrived: Iterator[tuple[int, int, int]] | None = None
+        self.outbox: list[tuple[int, Pumped]] = []
         ringer = Registration()
         ringer.reader = self._deliver
         #: Stands for all arrivals in the list of what is ready, as if it were one descriptor.
@@ -105,7 +107,7 @@ class Pump(EpollPoller):
     def _grow(self, fd: int) -> None:
         self._marks = self._marks + bytes(fd + 1024 - len(self._marks))
         pointer = self._from_buffer("unsigned char[]", self._marks)
-        self._refs[2:] = [pointer]
+        self._refs[3:] = [pointer]
         self._place.pumped, self._place.known = pointer, len(self._marks)
 
     def _watch(self, fd: int, events: int) -> None:
@@ -128,76 +130,87 @@ class Pump(EpollPoller):
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
         arrived for pumped streams, whose reader delivers it."""
-        if self._arrived:
+        if self._arrived is not None:
             return [self._bell]  # a turn was broken off in their midst, and the arena is still theirs
         wait = bounded(timeout)
-        count = self._lib.pump_wait(
-            self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), self._place
-        )
-        if count < 0:
-            raise OSError(-count, os.strerror(-count))
+        place = self._place
+        failure = self._lib.pump_wait(self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), place)
+        if failure:
+            raise OSError(-failure, os.strerror(-failure))
         ready = []
-        known = self._keys.get
-        later = self._lib.PUMP_LATER
-        numbers = iter(self._numbers[: count * self._lib.PUMP_COLUMNS].tolist())
-        for fd, event, start, size in zip(numbers, numbers, numbers, numbers, strict=True):
-            if size >= later:  # the descriptor is pumped: of what was ready only writability is left to tell
-                event &= EPOLLOUT
-                if size > later:
-                    self._arrived.append((self._streams[fd], start, size))
-            if event:
+        count = place.arrival_count
+        if count:
+            numbers = iter(self._arrivals[: 3 * count].tolist())
+            self._arrived = zip(numbers, numbers, numbers, strict=True)
+            ready.append(self._bell)  # first: a stream reads before it writes, as on the plain path
+        count = place.readiness_count
+        if count:
+            known = self._keys.get
+            numbers = iter(self._readiness[: 2 * count].tolist())
+            for fd, event in zip(numbers, numbers, strict=True):
                 key = known(fd)
                 if key is None:
                     self.strays += 1
                 else:
                     mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
                     ready.append((key, mask & key.events))
-        if self._arrived:
-            ready.insert(0, self._bell)  # a stream reads before it writes, as on the plain path
         return ready
 
     def _deliver(self) -> None:
-        """Hand every stream what has arrived for it."""
-        arrived, arena = self._arrived, self._arena
-        while arrived:
-            stream, start, size = arrived.popleft()
-            stream.on_arrival(size, arena[start:])
+        """Hand every stream what has arrived for it.
+
+        A descriptor is closed at the end of a turn at the earliest, so its number cannot have a new owner yet.
+        """
+        arrived = self._arrived
+        if arrived is not None:
+            arena = self._arena
+            stream_of = self._streams.get
+            for fd, start, size in arrived:
+                stream = stream_of(fd)
+                if stream is not None and stream.on_arrival(arena, start, size):
+                    self.outbox.append((fd, stream))
+                    if len(self.outbox) >= OUTBOX_STREAMS:
+                        self.send_all()
+            self._arrived = None
+            self.send_all()
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    def post(self, stream: Pumped, call_at_turn_end: Callable[[Callable[[], object]], object]) -> None:
-        """Send what *stream* has corked at the end of this turn, or sooner if many others wait too."""
-        if not self.outbox:
-            call_at_turn_end(self.send_all)
-        self.outbox.append(stream)
-        if len(self.outbox) >= OUTBOX_STREAMS:
-            self.send_all()
+    def post(self, fd: int, stream: Pumped, call_at_turn_end: Callable[[Callable[[], object]], object]) -> None:
+        """Send what *stream* has corked at the end of this turn, or along with what has arrived for others."""
+        self.outbox.append((fd, stream))
+        call_at_turn_end(self.send_all)
 
     def send_all(self) -> None:
         """Send what the streams in the outbox have corked, in one call, and tell each how much of it went."""
+        if not self.outbox:
+            return
         posted, self.outbox = self.outbox, []
         streams: list[Pumped] = []
         pieces: list[Buffer] = []
-        jobs = array("q")
-        for stream in posted:
-            outgoing = stream.take_outgoing()
-            if outgoing is not None:
-                fd, data = outgoing
+        jobs: list[int] = []
+        for fd, stream in posted:
+            data = stream.take_outgoing()
+            if data is not None:
                 streams.append(stream)
                 pieces.append(data)
-                jobs.append(fd)
-                jobs.append(len(data))
+                jobs += (fd, len(data))
         if not streams:
             return
-        data = b"".join(pieces)
-        pointer: Any = self._from_buffer("int64_t[]", jobs)
-        short = self._lib.pump_send(pointer, len(streams), data, len(data))
+        table = array("q", jobs)
+        joined = b"".join(pieces)
+        pointer: Any = self._from_buffer("int64_t[]", table)
+        short = self._lib.pump_send(pointer, len(streams), joined, len(joined))
         assert short >= 0, "the jobs do not add up"
-        # All accounts first, then what follows from them: that may be user code, which may write to any stream.
-        unfinished = [
-            (stream, sent) for stream, sent in zip(streams, jobs[1::2], strict=True) if not stream.on_sent(sent)
-        ]
-        for stream, sent in unfinished:
+        if short:
+            self._take_back(streams, pieces, table[1::2])
+
+    def _take_back(self, streams: list[Pumped], pieces: list[Buffer], sizes: array[int]) -> None:
+        """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""
+        rest = [row for row in zip(streams, pieces, sizes, strict=True) if row[2] != len(row[1])]
+        for stream, data, sent in rest:
+            stream.take_back(data, sent)
+        for stream, _, sent in rest:
             stream.after_sending(sent)
 
 

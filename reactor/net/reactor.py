@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from reactor.core.probe import Probe
+
     Factory = Callable[[], Any]
 
 
@@ -305,6 +307,11 @@ class Reactor(Loop):
         for transport in self.hub.transports:
             if isinstance(transport, Listener | DatagramEndpoint):
                 transport.forget_path()
+
+    def set_probe(self, probe: Probe | None) -> None:
+        """Have *probe* watch this reactor and its transports from now on; None for nobody."""
+        super().set_probe(probe)
+        self.hub.probe = probe
 
     # -- the end -----------------------------------------------------------------------------------------------
 

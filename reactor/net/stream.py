@@ -106,6 +106,10 @@ class Stream(WriteHalf):
             pass
         return default
 
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, -1 when it is closed."""
+        return self._sock.fileno()
+
     def get_protocol(self) -> Any:
         """Return the protocol that is told what happens here; None after the end."""
         return self._protocol
@@ -188,32 +192,43 @@ class Stream(WriteHalf):
         except OSError as exc:
             self._on_broken(exc)
             return
-        self._on_received(size, buffer)
+        self._on_received(size, buffer[:size])
 
-    def on_arrival(self, size: int, buffer: memoryview) -> None:
-        """What ``_on_readable`` does once it has received: the pump did that, *size* bytes into *buffer*, none at
-        the end of the stream, or a negative errno."""
-        if not self.is_halted:
-            if size < 0:
-                self._on_broken(OSError(-size, os.strerror(-size)))
-            else:
-                self._on_received(size, buffer)
-        elif not self._is_closing:
-            # Another callback of this turn has paused this stream; the bytes have left the kernel all the same.
-            self._hub.kept[self] = size, memoryview(bytes(buffer[: max(size, 0)]))
+    def on_arrival(self, arena: memoryview, start: int, size: int) -> bool:
+        """What ``_on_readable`` does once it has received: the pump did that, *size* bytes from *start* of *arena*,
+        none at the end of the stream, or a negative errno.  Tell whether there are replies for the pump to send."""
+        if self.is_halted:
+            if not self._is_closing:
+                # Another callback of this turn has paused this stream; the bytes have left the kernel all the same.
+                self._hub.kept[self] = memoryview(bytes(arena[start : start + max(size, 0)])), 0, size
+        elif size < 0:
+            self._on_broken(OSError(-size, os.strerror(-size)))
+        elif size and self._idle is None and self._hub.probe is None:
+            # What _on_received and _deliver would do, without the calls: this is the hot path.
+            self._is_corked = True
+            try:
+                self._protocol.data_received(arena[start : start + size].tobytes())
+            except BaseException as exc:
+                self._on_raised(exc, self._protocol.data_received)
+            if self._pending is not None and not (self._is_writing or self._is_closing):
+                return True
+            self._uncork()
+        else:
+            self._on_received(size, arena[start : start + size])
+        return False
 
     def _on_received(self, size: int, buffer: memoryview) -> None:
-        """*size* bytes are in *buffer*; none: the peer has finished."""
+        """*size* bytes fill *buffer*; none: the peer has finished."""
         if self._idle is not None:
             self._touch(self._idle)
-        if self._hub.loop.probe is not None:
-            self._hub.loop.probe.received(self, size)
+        if self._hub.probe is not None:
+            self._hub.probe.received(self, size)
         if not size:
             self._on_eof()
         elif self._is_buffered:
             self._deliver(self._protocol.buffer_updated, size)
         else:
-            self._deliver(self._protocol.data_received, buffer[:size].tobytes())
+            self._deliver(self._protocol.data_received, buffer.tobytes())
 
     def _borrowed(self) -> memoryview | None:
         """Return the protocol's own buffer; None if it has paused or ended the stream instead of lending one."""
@@ -244,16 +259,22 @@ class Stream(WriteHalf):
         self._is_corked = True
         try:
             return method(*args)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except PeerError as exc:
-            self.fail(exc)
         except BaseException as exc:
-            self._hub.reports.failure(exc, method)
-            self._lose(exc)
+            self._on_raised(exc, method)
+            return True
         finally:
             self._end_delivery()
-        return True
+
+    def _on_raised(self, exc: BaseException, method: Callable[..., object]) -> None:
+        """*method* of the protocol has raised *exc*."""
+        if isinstance(exc, KeyboardInterrupt | SystemExit):
+            self._uncork()
+            raise exc
+        if isinstance(exc, PeerError):
+            self.fail(exc)
+        else:
+            self._hub.reports.failure(exc, method)
+            self._lose(exc)
 
     # -- ending ------------------------------------------------------------------------------------------------
 
@@ -345,11 +366,8 @@ class Stream(WriteHalf):
         """Call *method* of the protocol; what it raises is reported and ends the stream."""
         try:
             method(*args)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as exc:
-            self._hub.reports.failure(exc, method)
-            self._lose(exc)
+            self._on_raised(exc, method)
 
 
 def _gives_buffers(protocol: Any) -> bool:

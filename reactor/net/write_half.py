@@ -74,7 +74,11 @@ class WriteHalf(ABC):
             self._refuse_write()
         elif data:
             if self._is_corked:
-                self._enqueue(data)
+                if self._pending is None and len(data) <= CORK_BYTES:  # what _enqueue would do, without the call
+                    self._pending = [data]
+                    self._pending_bytes = len(data)
+                else:
+                    self._enqueue(data)
                 return
             self._hub.loop.check()
             self._enqueue(data)
@@ -129,43 +133,44 @@ class WriteHalf(ABC):
         """What the protocol wrote while it was told something leaves now; with the pump, along with the others'."""
         pump = self._hub.pump
         if pump is not None and self._pending is not None and not (self._is_writing or self._is_closing):
-            pump.post(self, self._hub.loop.call_at_turn_end)
+            pump.post(self.fileno(), self, self._hub.loop.call_at_turn_end)
         else:
             self._uncork()
 
-    def take_outgoing(self) -> tuple[int, Buffer] | None:
-        """Return the descriptor and what waits to be sent there, None if nothing does any more.  For the pump."""
+    def take_outgoing(self) -> Buffer | None:
+        """Return what waits to be sent, and consider it sent; None if nothing does, or if it is better sent here,
+        because something follows from it.  For the pump."""
         self._is_corked = False
-        if self._pending is None or self._is_writing:
+        pending = self._pending
+        if pending is None or self._is_writing:
             return None
-        if len(self._pending) > 1:
-            self._pending = [b"".join(self._pending)]
-        return self._sock.fileno(), self._pending[0]
-
-    def on_sent(self, sent: int) -> bool:
-        """Note that the kernel took *sent* bytes of it; tell whether that is all, and all there is to do."""
-        if sent != self._pending_bytes or self._is_write_ended or self._is_write_paused:
-            return False
+        if self._is_write_ended or self._is_write_paused or self._idle is not None or self._hub.probe is not None:
+            self._flush()
+            return None
         self._pending = None
         self._pending_bytes = 0
-        if self._hub.loop.probe is not None:
-            self._hub.loop.probe.sent(self, sent)
-        return True
+        return pending[0] if len(pending) == 1 else b"".join(pending)
+
+    def take_back(self, data: Buffer, sent: int) -> None:
+        """Of *data* the kernel took only *sent* bytes (a negative number: an errno): the rest waits again."""
+        self._pending = [data]
+        self._pending_bytes = len(data)
+        if sent >= 0:
+            self._account(sent)
 
     def after_sending(self, sent: int) -> None:
-        """Do what follows from the kernel having taken *sent* bytes, or from an error: a negative errno."""
+        """Do what follows from that, once every stream has its bytes back."""
         if self._pending is None:
             return
         if sent < 0:
             self._on_unwritable(OSError(-sent, os.strerror(-sent)))
         else:
-            self._account(sent)
             self._after_flush()
 
     def _account(self, sent: int) -> bool:
         """The kernel took *sent* bytes of what was pending; tell whether it may take more at once."""
-        if self._hub.loop.probe is not None:
-            self._hub.loop.probe.sent(self, sent)
+        if self._hub.probe is not None:
+            self._hub.probe.sent(self, sent)
         self._pending_bytes -= sent
         if not self._pending_bytes:
             self._pending = None
@@ -283,7 +288,11 @@ class WriteHalf(ABC):
     # -- what the other half owes ------------------------------------------------------------------------------
 
     @abstractmethod
-    def on_arrival(self, size: int, buffer: memoryview) -> None:
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    @abstractmethod
+    def on_arrival(self, arena: memoryview, start: int, size: int) -> bool:
         """Take what the pump has received."""
 
     @abstractmethod

@@ -224,7 +224,7 @@ def test_kept_bytes_are_dropped_with_their_stream(stage: Stage) -> None:
     """The number of the descriptor may be somebody else's a moment later."""
     teller, stream, peer = pumped_pair(stage)
     with peer:
-        stage.hub.kept[stream] = 4, memoryview(b"data")
+        stage.hub.kept[stream] = memoryview(b"data"), 0, 4
         stream.abort()
         assert not stage.hub.kept
         stage.settle()
