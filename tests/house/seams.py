@@ -31,6 +31,7 @@ KERNEL = frozenset("fcntl mmap os resource select selectors signal socket subpro
 COMPUTING = frozenset(
     """
     os.fsdecode os.fsencode os.fspath os.strerror os.path.basename os.path.dirname os.path.join
+    selectors.SelectorKey
     signal.Handlers signal.Signals signal.strsignal
     socket.AddressFamily socket.CMSG_LEN socket.CMSG_SPACE socket.SocketKind socket.gaierror socket.herror
     socket.htonl socket.htons
