@@ -11,7 +11,8 @@ stream:
 - Bytes that arrived for a stream which another callback of the same turn has paused are kept (by the hub) and come
   first when it resumes.  Bytes for a stream that has ended are dropped, as the kernel would have dropped them.
 - Each stream may fill so much of the arena (``SCRATCH_BYTES``) and no more, so a greedy one does not own the turn.
-- What a stream sends waits until all arrivals of the turn are delivered, or for ``OUTBOX_STREAMS`` others, whichever
+- What a stream sends waits until all arrivals of the turn are delivered, or for ``OUTBOX_STREAMS`` others,
+whichever
   is first.  More than ``CORK_BYTES`` do not wait: the stream sends them itself.
 
 It needs epoll and the compiled module; everywhere else the same streams run on the plain path, which is also the
