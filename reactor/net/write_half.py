@@ -74,11 +74,16 @@ class WriteHalf(ABC):
             self._refuse_write()
         elif data:
             if self._is_corked:
-                if self._pending is None and len(data) <= CORK_BYTES:  # what _enqueue would do, without the call
-                    self._pending = [data]
-                    self._pending_bytes = len(data)
-                else:
+                size = self._pending_bytes + len(data)
+                if size > CORK_BYTES or self._is_writing:
                     self._enqueue(data)
+                    return
+                # What _enqueue would do, without the call: this is the hot path.
+                self._pending_bytes = size
+                if self._pending is None:
+                    self._pending = [data]
+                else:
+                    self._pending.append(data)
                 return
             self._hub.loop.check()
             self._enqueue(data)
