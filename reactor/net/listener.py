@@ -9,6 +9,8 @@ Read next: ``connector``, the other way to come by a stream.
 
 from __future__ import annotations
 
+import sys
+
 from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.addresses import checked_unix_path, format_address
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from reactor.core.acceptor import Acceptor
     from reactor.net.hub import Hub
     from reactor.net.socket_options import SocketOptions
+
+#: Linux gives an accepted socket the options of the listening one, so they are set once and not for each
+#: connection.
+IS_INHERITED = sys.platform == "linux"
 
 
 class Listener:
@@ -72,6 +78,8 @@ class Listener:
         try:
             for sock in self._sockets:
                 self._acceptors.append(hub.loop.add_acceptor(sock, self._on_accepted))
+                if IS_INHERITED:
+                    options.apply_stream(sock)
         except BaseException:
             self.close()
             raise
@@ -133,7 +141,8 @@ class Listener:
         return self._is_closed
 
     def _on_accepted(self, sock: socket.socket, address: Any) -> None:
-        self._options.apply_stream(sock)
+        if not IS_INHERITED:
+            self._options.apply_stream(sock)
         stream = Stream(self._hub, sock, self._factory(), address, self._watermarks, self._on_lost)
         self.accepted += 1
         self.connections += 1

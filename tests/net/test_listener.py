@@ -94,14 +94,22 @@ def test_a_batch_is_taken_per_turn(virtual: Virtual) -> None:
     assert listener.accepted == ACCEPT_BATCH + 7
 
 
-def test_every_connection_has_the_listeners_settings(virtual: Virtual) -> None:
-    """Options, watermarks and idle timeout are set before the protocol is told."""
+@pytest.mark.parametrize("is_inherited", [True, False])
+def test_every_connection_has_the_listeners_settings(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch, is_inherited: bool
+) -> None:
+    """Options, watermarks and idle timeout are set before the protocol is told.
+
+    Where the kernel does not hand options down, they are set on each connection; so it is on this scripted one.
+    """
+    monkeypatch.setattr("reactor.net.listener.IS_INHERITED", is_inherited)
     client = scripted()
     sock = scripted().script("accept", (client, ("192.0.2.9", 5)))
     protocol = Recorder()
     virtual.stage.adopt_listener(lambda: protocol, sock, idle_timeout=3, nodelay=True)
     virtual.readable(sock)
-    assert client.options[socket.IPPROTO_TCP, socket.TCP_NODELAY] == 1
+    settled = sock if is_inherited else client
+    assert settled.options[socket.IPPROTO_TCP, socket.TCP_NODELAY] == 1
     assert protocol.transport.get_extra_info("peername") == ("192.0.2.9", 5)
     virtual.wait(3.1)
     assert protocol.is_lost
@@ -254,3 +262,17 @@ def test_a_thousand_connections_leave_nothing(stage: Stage) -> None:
             stage.until(lambda: listener.accepted == 100 * batch)  # noqa: B023
         stage.until(lambda: listener.connections == 0)
     assert stage.hub.transports == {listener}
+
+
+def test_accepted_connections_have_the_options_of_their_listener(poller_name: str) -> None:
+    """Whether the kernel hands them down or they are set one by one: keepalive, its numbers, and no delay."""
+    with stage_on(poller_name) as stage:
+        protocol = Recorder()
+        listener = stage.listen_tcp(lambda: protocol, "127.0.0.1", 0, keepalive=(11, 12, 13))
+        with socket.create_connection(listener.address):
+            stage.until(lambda: protocol.transport)
+            sock = protocol.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            numbers = [getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")]
+            assert [sock.getsockopt(socket.IPPROTO_TCP, number) for number in numbers] == [11, 12, 13]
