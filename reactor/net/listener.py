@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from reactor.errors import OptionError
+from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.addresses import checked_unix_path, format_address
 from reactor.net.sockets import remove_unix_path
@@ -150,7 +150,12 @@ class Listener:
             self._settle()
         if self._idle_timeout is not None:
             stream.set_idle_timeout(self._idle_timeout)
-        stream.start()
+        try:
+            stream.start()
+        except SystemLimit as exc:
+            # This poller has no room for the descriptor.  The stream has ended; more clients will meet the same.
+            self._hub.counters.shed += 1
+            self._hub.reports.fault("shed", f"closed a new connection: {exc}")
 
     def _on_lost(self, stream: Stream) -> None:
         self.connections -= 1

@@ -153,21 +153,17 @@ class FramedProtocol(Protocol):
         if frames:
             self.frames_received(frames)
         elif self._decoder.receive_buffer is not None:
-            self._link.set_buffered(True)
+            self._link.borrow_from(LargeFrame(self))
 
-    def get_buffer(self, size_hint: int) -> memoryview | None:
-        """Return where the missing bytes of a large frame go, as asyncio's BufferedProtocol does."""
-        return self._decoder.receive_buffer
-
-    def buffer_updated(self, size: int) -> None:
-        """*size* bytes arrived in that buffer."""
+    def large_frame_updated(self, size: int) -> None:
+        """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""
         try:
             frames = self._decoder.buffer_updated(size)
         except FramingError as fault:
             self._give_up(fault)
             return
         if self._decoder.receive_buffer is None:
-            self._link.set_buffered(False)
+            self._link.borrow_from(None)
         if frames:
             self.frames_received(frames)
 
@@ -197,6 +193,27 @@ class FramedProtocol(Protocol):
             self._held = _then_fail(self._held, self._link, fault)
 
 
+class LargeFrame:
+    """Lends the stream the buffer of an incomplete large frame, with the methods of asyncio's BufferedProtocol.
+
+    It is not the protocol itself that has them: uvloop takes every object with a ``get_buffer`` for a protocol that
+    can receive in no other way.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: FramedProtocol) -> None:
+        self._protocol = protocol
+
+    def get_buffer(self, size_hint: int) -> memoryview | None:
+        """Return where the missing bytes go."""
+        return self._protocol._decoder.receive_buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """*size* bytes arrived there."""
+        self._protocol.large_frame_updated(size)
+
+
 class ForeignLink:
     """An asyncio transport, seen as one of ours: what it lacks is made up as far as possible.
 
@@ -213,7 +230,7 @@ class ForeignLink:
         """Tell whether no more frames may be delivered."""
         return bool(self._transport.is_closing())
 
-    def set_buffered(self, flag: bool) -> None:
+    def borrow_from(self, lender: object) -> None:
         """A foreign transport goes on to call ``data_received``, and the codec copies."""
 
     def fail(self, exc: Exception) -> None:

@@ -49,14 +49,15 @@ if TYPE_CHECKING:
         def take_outgoing(self) -> Buffer | None: ...
         def take_back(self, data: Buffer, sent: int) -> None: ...
         def after_sending(self, sent: int) -> None: ...
+        def forget_outgoing(self) -> None: ...
 
 
 class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arena", "_arrivals", "_arrived", "_bell", "_from_buffer", "_lib", "_marks", "_place", "_readiness",
-        "_refs", "_streams", "outbox",
+        "_arena", "_arrivals", "_arrived", "_bell", "_from_buffer", "_lib", "_marks", "_passed_over", "_place",
+        "_readiness", "_refs", "_streams", "outbox",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -82,6 +83,8 @@ class Pump(EpollPoller):
         self._place.arena, self._place.arrivals, self._place.readiness = self._refs
         self._marks = bytearray()
         self._streams: dict[int, Pumped] = {}
+        #: Of these, the ones that receive by themselves for the time being.
+        self._passed_over: set[int] = set()
         #: Arrivals of this turn that have yet to be delivered: descriptor, start, size.
         self._arrived: Iterator[tuple[int, int, int]] | None = None
         self.outbox: list[tuple[int, Pumped]] = []
@@ -95,15 +98,29 @@ class Pump(EpollPoller):
     def admit(self, fd: int, stream: Pumped) -> None:
         """Receive for *stream* from now on, whenever its descriptor *fd* is watched for reading."""
         self._streams[fd] = stream
+        self._passed_over.discard(fd)
         if fd >= len(self._marks):
             self._grow(fd)
-        key = self._keys.get(fd)
-        self._marks[fd] = 0 if key is None else key.events & EVENT_READ
+        self._mark(fd)
+
+    def pass_over(self, fd: int, stream: Pumped) -> None:
+        """Only tell that *fd* is ready, until ``admit``; what has arrived already is still delivered."""
+        self.admit(fd, stream)
+        self._passed_over.add(fd)
+        self._marks[fd] = 0
 
     def dismiss(self, fd: int) -> None:
-        """Receive no more from *fd*: only tell that it is ready."""
+        """Forget the stream of *fd*, which has ended, and what has arrived for it."""
         if self._streams.pop(fd, None) is not None:
+            self._passed_over.discard(fd)
             self._marks[fd] = 0
+
+    def _mark(self, fd: int) -> None:
+        """Have *fd* received from exactly if it is watched for reading and not passed over."""
+        if fd in self._streams:
+            key = self._keys.get(fd)
+            is_read = key is not None and key.events & EVENT_READ
+            self._marks[fd] = bool(is_read and fd not in self._passed_over)
 
     def _grow(self, fd: int) -> None:
         self._marks = self._marks + bytes(fd + 1024 - len(self._marks))
@@ -111,20 +128,32 @@ class Pump(EpollPoller):
         self._refs[3:] = [pointer]
         self._place.pumped, self._place.known = pointer, len(self._marks)
 
-    def _watch(self, fd: int, events: int) -> None:
-        super()._watch(fd, events)
-        if fd in self._streams:
-            self._marks[fd] = events & EVENT_READ
+    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
+        """Watch *fileobj*; see ``Poller.register``."""
+        key = super().register(fileobj, events, data)
+        self._mark(key.fd)
+        return key
 
-    def _change(self, fd: int, events: int) -> None:
-        super()._change(fd, events)
-        if fd in self._streams:
-            self._marks[fd] = events & EVENT_READ
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
+        """Watch *fileobj* for other events; see ``Poller.modify``."""
+        key = super().modify(fileobj, events, data)
+        self._mark(key.fd)
+        return key
 
-    def _forget(self, fd: int) -> None:
-        if fd in self._streams:
-            self._marks[fd] = 0
-        super()._forget(fd)
+    def unregister(self, fileobj: Any) -> SelectorKey:
+        """Watch *fileobj* no more; see ``Poller.unregister``."""
+        key = super().unregister(fileobj)
+        self._mark(key.fd)
+        return key
+
+    def drop(self) -> None:
+        """Let go of the epoll set and of what this turn still had to do: in a forked child that is the parent's."""
+        super().drop()
+        for _ in self._arrived or ():
+            pass
+        for _, stream in self.outbox:
+            stream.forget_outgoing()
+        self.outbox.clear()
 
     # -- receiving ---------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Stream(WriteHalf):
     ``is_halted`` tells in one look whether the protocol may be given more: False while reading goes on.
     """
 
-    __slots__ = ("_is_buffered", "_on_lost", "_peer")
+    __slots__ = ("_lender", "_on_lost", "_peer")
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Stream(WriteHalf):
         super().__init__(hub, sock, protocol, watermarks)
         self._peer = compact_address(peer)
         self._on_lost = on_lost
-        self._is_buffered = _gives_buffers(protocol)
+        self._lender = _lender_of(protocol)
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
@@ -77,7 +77,7 @@ class Stream(WriteHalf):
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
         self._hub.opened(self)
-        self.set_buffered(self._is_buffered)
+        self.borrow_from(self._lender)
         try:
             self._deliver(self._protocol.connection_made, self)
             if not self.is_halted:
@@ -117,7 +117,7 @@ class Stream(WriteHalf):
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         self._protocol = protocol
-        self.set_buffered(_gives_buffers(protocol))
+        self.borrow_from(_lender_of(protocol))
 
     def is_closing(self) -> bool:
         """Tell whether the stream is closing or closed: nothing more can be sent."""
@@ -170,19 +170,19 @@ class Stream(WriteHalf):
         """Tell whether bytes are being received."""
         return not (self.is_halted or self._has_eof)
 
-    def set_buffered(self, flag: bool) -> None:
-        """Receive into the buffers that the protocol's ``get_buffer`` returns, as for asyncio's
-        BufferedProtocol."""
-        self._is_buffered = flag
+    def borrow_from(self, lender: Any) -> None:
+        """Receive into the buffers that *lender* has: ``get_buffer`` and ``buffer_updated``, as asyncio's
+        BufferedProtocol.  None: receive into the shared buffer, and hand on bytes."""
+        self._lender = lender
         pump = self._hub.pump
         if pump is not None and not self._is_lost:
-            if flag:
-                pump.dismiss(self._sock.fileno())
-            else:
+            if lender is None:
                 pump.admit(self._sock.fileno(), self)
+            else:
+                pump.pass_over(self._sock.fileno(), self)
 
     def _on_readable(self) -> None:
-        buffer = self._borrowed() if self._is_buffered else self._hub.scratch
+        buffer = self._hub.scratch if self._lender is None else self._borrowed()
         if buffer is None:
             return
         try:
@@ -203,6 +203,8 @@ class Stream(WriteHalf):
                 self._hub.kept[self] = memoryview(bytes(arena[start : start + max(size, 0)])), 0, size
         elif size < 0:
             self._on_broken(OSError(-size, os.strerror(-size)))
+        elif size and self._lender is not None:
+            self._pour(arena[start : start + size])
         elif size and self._idle is None and self._hub.probe is None:
             # What _on_received and _deliver would do, without the calls: this is the hot path.
             self._is_corked = True
@@ -217,6 +219,18 @@ class Stream(WriteHalf):
             self._on_received(size, arena[start : start + size])
         return False
 
+    def _pour(self, data: memoryview) -> None:
+        """Copy *data* into the buffers of a lender who came while it was on its way."""
+        while data and not self.is_halted and self._lender is not None:
+            view = self._borrowed()
+            if view is not None:
+                size = min(len(view), len(data))
+                view[:size] = data[:size]
+                self._on_received(size, view)
+                data = data[size:]
+        if data and not self._is_lost:
+            self.on_arrival(data, 0, len(data))
+
     def _on_received(self, size: int, buffer: memoryview) -> None:
         """*size* bytes fill *buffer*; none: the peer has finished."""
         if self._idle is not None:
@@ -225,8 +239,8 @@ class Stream(WriteHalf):
             self._hub.probe.received(self, size)
         if not size:
             self._on_eof()
-        elif self._is_buffered:
-            self._deliver(self._protocol.buffer_updated, size)
+        elif self._lender is not None:
+            self._deliver(self._lender.buffer_updated, size)
         else:
             self._deliver(self._protocol.data_received, buffer.tobytes())
 
@@ -236,7 +250,7 @@ class Stream(WriteHalf):
         return None if self.is_halted else view
 
     def _writable_view(self) -> memoryview:
-        view = memoryview(self._protocol.get_buffer(-1))
+        view = memoryview(self._lender.get_buffer(-1))
         if view.readonly or not view.nbytes:
             # recv(2) into no room returns 0, as it does at the end: what still comes would be lost without a word.
             raise UsageError("get_buffer() must return a writable buffer with room for at least one byte")
@@ -370,11 +384,11 @@ class Stream(WriteHalf):
             self._on_raised(exc, method)
 
 
-def _gives_buffers(protocol: Any) -> bool:
-    """Tell whether *protocol* is like asyncio's BufferedProtocol: it has nothing but ``get_buffer`` to receive
-    with.  Raises UsageError if it has nothing at all."""
+def _lender_of(protocol: Any) -> Any:
+    """Return *protocol* if it is like asyncio's BufferedProtocol, which has nothing but ``get_buffer`` to receive
+    with; None if it takes bytes.  Raises UsageError if it has neither."""
     if hasattr(protocol, "data_received"):
-        return False
+        return None
     if hasattr(protocol, "get_buffer"):
-        return True
+        return protocol
     raise UsageError(f"{protocol!r} has neither data_received() nor get_buffer(): it is no stream protocol")

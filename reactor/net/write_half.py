@@ -156,6 +156,13 @@ class WriteHalf(ABC):
         self._pending_bytes = 0
         return pending[0] if len(pending) == 1 else b"".join(pending)
 
+    def forget_outgoing(self) -> None:
+        """In a forked child: what was posted before the fork is the parent's to send."""
+        self._is_corked = False
+        if not self._is_writing:
+            self._pending = None
+            self._pending_bytes = 0
+
     def take_back(self, data: Buffer, sent: int) -> None:
         """Of *data* the kernel took only *sent* bytes (a negative number: an errno): the rest waits again."""
         self._pending = [data]

@@ -16,12 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactor.core.loop import Loop
-from reactor.errors import AccelUnavailable, OptionError
 from reactor.framing import LengthPrefixed
 from reactor.limits import ARENA_BYTES, OUTBOX_STREAMS, SCRATCH_BYTES
 from reactor.net.protocol import FramedProtocol
-from reactor.net.pump import Pump, pump_status, with_pump
+from reactor.net.pump import with_pump
 from reactor.net.stream import Stream
 from tests.conftest import native_problem
 from tests.net.stage import Stage, stage_on
@@ -327,44 +325,72 @@ def test_a_stream_goes_on_without_the_pump_when_a_forked_child_reopens_the_react
     peer.close()
 
 
-def test_who_gets_a_pump() -> None:
-    """Epoll by choice or by default, and nobody else; "off" and "pure" are heeded; nonsense is refused."""
-    for selector, environ, is_pumped in [
-        (None, {}, True),
-        ("epoll", {}, True),
-        ("poll", {}, False),
-        (None, {"REACTOR_SELECTOR": "select"}, False),
-        (None, OFF, False),
-        (None, ON, True),
-    ]:
-        given_back = with_pump(selector, environ)
-        assert isinstance(given_back, Pump) == is_pumped, (selector, environ)
-        if isinstance(given_back, Pump):
-            given_back.close()
-    with Loop("poll") as loop:
-        assert with_pump(loop.registry.poller, ON) is loop.registry.poller
-    with pytest.raises(OptionError, match="REACTOR_PUMP is one of auto, on, off, not 'yes'"):
-        with_pump(None, {"REACTOR_PUMP": "yes"})
+class Lending:
+    """A protocol in the manner of asyncio.BufferedProtocol, with three bytes of room at a time."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+
+    def get_buffer(self, hint: int) -> bytearray:
+        self.room = bytearray(3)
+        return self.room
+
+    def buffer_updated(self, size: int) -> None:
+        self.received += self.room[:size]
+
+    def eof_received(self) -> None: ...
+
+    def connection_lost(self, exc: BaseException | None) -> None: ...
 
 
-def test_the_status_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ``reactor info`` prints."""
-    monkeypatch.delenv("REACTOR_ACCEL", raising=False)
-    assert pump_status({}) == ("on", "the compiled module is loaded (automatic)")
-    assert pump_status(OFF) == ("off", "chosen by REACTOR_PUMP=off")
-    assert pump_status({"REACTOR_SELECTOR": "poll"})[0] == "off"
-    monkeypatch.setenv("REACTOR_ACCEL", "pure")
-    assert pump_status({}) == ("off", "REACTOR_ACCEL=pure: nothing compiled")
-    assert with_pump(None, {}) is None
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_what_had_arrived_goes_into_the_buffers_of_a_protocol_that_came_meanwhile(
+    stage: Stage, is_paused: bool
+) -> None:
+    """A neighbour changes the protocol of a stream whose bytes lie in the arena already, or are kept."""
+    pairs = [pumped_pair(stage) for _ in range(2)]
+    lending = Lending()
+
+    def replace(teller: Teller) -> None:
+        other = next(stream for neighbour, stream, _ in pairs if neighbour is not teller)
+        if is_paused:
+            other.pause_reading()
+        other.set_protocol(lending)
+
+    for teller, _, peer in pairs:
+        teller.play.react = replace  # type: ignore[method-assign]
+        peer.send(b"eleven byte")
+    stage.run_once(0)
+    for _, stream, _ in pairs:
+        stream.resume_reading()
+    stage.settle()
+    assert lending.received == b"eleven byte"
+    for _, _, peer in pairs:
+        peer.close()
 
 
-def test_a_pump_that_is_demanded_and_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever demands it wants to know; whoever does not gets plain epoll."""
-    monkeypatch.delenv("REACTOR_ACCEL", raising=False)
-    monkeypatch.setitem(sys.modules, "reactor._accel", None)
-    monkeypatch.delitem(sys.modules, "reactor.framing.scanner_accel", raising=False)
-    monkeypatch.delattr("reactor.framing.scanner_accel", raising=False)
-    assert with_pump(None, {}) is None
-    with pytest.raises(AccelUnavailable, match="REACTOR_PUMP=on was demanded"):
-        with_pump(None, ON)
-    assert pump_status({})[0] == "off"
+def test_the_rest_of_the_arrivals_are_the_parents_when_a_callback_forks(stage: Stage) -> None:
+    """The child of a callback must not answer the parent's clients, neither those to come nor those just served."""
+    pairs = [pumped_pair(stage) for _ in range(3)]
+    parent = os.getpid()
+    children: list[int] = []
+
+    def answer(teller: Teller) -> None:
+        if sum(bool(other.received) for other, _, _ in pairs) == 2 and os.getpid() == parent and not children:
+            children.append(os.fork())
+        else:
+            teller.transport.write(b"parent" if os.getpid() == parent else b"CHILD")
+
+    for teller, _, peer in pairs:
+        teller.play.react = answer  # type: ignore[method-assign]
+        peer.send(b"request")
+    try:
+        stage.run_once(0)
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    heard = sorted(peer.recv(100) if has_something(peer) else b"" for _, _, peer in pairs)
+    assert heard == [b"", b"parent", b"parent"]
+    for _, _, peer in pairs:
+        peer.close()

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from types import MappingProxyType
 
+from reactor.errors import OptionError
 from reactor.limits import MAX_WAIT
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -44,7 +45,11 @@ def descriptor_of(fileobj: Any) -> int:
 
 
 def bounded(timeout: float | None) -> float | None:
-    """Return *timeout* in seconds as the system calls can take it: not negative, and not beyond their int."""
+    """Return *timeout* in seconds as the system calls can take it: not negative, and not beyond their int.
+
+    Raises OptionError for NaN."""
+    if timeout is not None and timeout != timeout:
+        raise OptionError("a timeout is a number of seconds or None, not NaN")
     return None if timeout is None else min(max(timeout, 0), MAX_WAIT)
 
 
