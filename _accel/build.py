@@ -21,13 +21,13 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 
-SOURCES = ("scan.c", "pack.c", "pump.c")
-HEADERS = ("scan.h", "pack.h", "pump.h")
+SOURCES = ("scan.c", "pack.c", "pump.c", "batch.c")
+HEADERS = ("scan.h", "pack.h", "pump.h", "batch.h")
 FLAGS = ("-std=c11", "-O2")
 
 #: Raised by one whenever a declaration changes, so that a stale module is refused instead of trusted;
 #: ``reactor/framing/scanner_accel.py`` knows the number that it fits.
-INTERFACE = 3
+INTERFACE = 5
 
 
 def make_ffibuilder() -> FFI:

@@ -1,7 +1,7 @@
 /* What Python sees of the C code: read by cffi, which understands declarations but no preprocessor.
  *
- * The text of scan.h, pack.h and pump.h without their comments; the compiler checks it against them, because the
- * generated module includes all of them.
+ * The text of the other headers without their comments; the compiler checks it against them, because the generated
+ * module includes them all.
  */
 
 #define REACTOR_ACCEL_INTERFACE ...
@@ -48,3 +48,18 @@ typedef struct {
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
 int pump_send(int64_t *jobs, size_t count, const char *data, size_t size);
+
+#define BATCH_WORKS ...
+#define BATCH_DATAGRAMS ...
+#define BATCH_ADDRESS ...
+
+typedef struct {
+    char *arena;
+    size_t share, stride;
+    char *addresses;
+    int64_t *sizes, *names;
+} batch_place;
+
+int batch_receive(int fd, int most, batch_place *place);
+int batch_send(int fd, const int64_t *jobs, size_t count, const char *data, size_t size, const char *names,
+               size_t names_size, int *error);

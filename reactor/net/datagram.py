@@ -13,15 +13,14 @@ lives until it is closed:
 - **What the kernel does not take at once** waits, in order, up to the watermarks' cap.  What comes then is
   dropped, which datagrams must expect anyway, counted, and told once for a whole burst.
 
-A socket without room becomes writable when there is room, with one exception: a Unix socket that is not
-connected cannot know whose queue is full, says that it is writable all the time, and would have us spin; so
-there the clock is asked.
+A socket without room becomes writable when there is room, except a Unix socket that is not connected: it cannot
+know whose queue is full, says that it is writable all the time, and would have us spin.  There the clock is asked.
 
 Nothing is called from inside a method here but ``pause_writing``: errors of ``sendto`` come from the loop, or a
 protocol that answers an error by sending would call itself until the stack is full.  Names are refused, since
 the system would look them up and block: see ``resolver``.
 
-All methods belong to the loop's thread.  Read next: ``resolver``.
+All methods belong to the loop's thread.  Read next: ``datagram_batch``, the same with fewer calls into the kernel.
 """
 
 from __future__ import annotations
@@ -123,16 +122,12 @@ class DatagramEndpoint:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return "socket", "sockname" or "peername" (None if not connected); *default* for any other name."""
+        if name in ("socket", "peername"):
+            return self._sock if name == "socket" else self._remote
         try:
-            if name == "socket":
-                return self._sock
-            if name == "sockname":
-                return self._sock.getsockname()
-            if name == "peername":
-                return self._remote
+            return self._sock.getsockname() if name == "sockname" else default
         except OSError:
-            pass
-        return default
+            return default
 
     def get_protocol(self) -> Any:
         """Return the protocol that is told what happens here; None after the end."""
@@ -178,21 +173,24 @@ class DatagramEndpoint:
             except OSError as exc:
                 self._on_read_error(exc)
             else:
-                self._on_received(scratch, size, address)
+                if size > len(scratch):
+                    self._on_cut(size, len(scratch), address)
+                else:
+                    self._on_received(scratch[:size].tobytes(), address)
             if not self._is_reading:
                 return
 
-    def _on_received(self, scratch: memoryview, size: int, address: Any) -> None:
-        if size > len(scratch):
-            self._hub.counters.datagrams_dropped += 1
-            text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {len(scratch)}"
-            self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
-            return
+    def _on_received(self, data: bytes, address: Any) -> None:
         self._hub.counters.datagrams_received += 1
         probe = self._hub.loop.probe
         if probe is not None:
-            probe.received(self, size)
-        self._deliver(self._protocol.datagram_received, scratch[:size].tobytes(), address)
+            probe.received(self, len(data))
+        self._deliver(self._protocol.datagram_received, data, address)
+
+    def _on_cut(self, size: int, room: int, address: Any) -> None:
+        self._hub.counters.datagrams_dropped += 1
+        text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {room}"
+        self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
 
     def _on_read_error(self, exc: OSError) -> None:
         if exc.errno in BROKEN:
@@ -218,22 +216,29 @@ class DatagramEndpoint:
         address = self._destinations.checked(address)
         if not self._is_closing and (self._queue or not self._send(data, address)):
             self._enqueue(data, address)
+            self._maybe_pause_writing()
 
     def _send(self, data: bytes, address: Any) -> bool:
         """Hand one datagram to the kernel; tell whether it is done with: False if there is no room for it."""
         try:
-            try:
-                self._transmit(data, address)
-            except ConnectionRefusedError as exc:
-                if self._remote is None or self._is_unix:
-                    raise
-                # The kernel reports that an earlier datagram was refused, and has not sent this one.
-                self._hub.loop.call_soon(self._on_error, exc)
-                self._transmit(data, address)
+            self._transmit(data, address)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
-            self._hub.loop.call_soon(self._on_error, exc)
+            return self._on_send_error(exc, data, address)
+        return True
+
+    def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
+        """Have *exc* told, which sending *data* met; tell whether that datagram is done with."""
+        self._hub.loop.call_soon(self._on_error, exc)
+        if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
+            return True
+        try:  # the kernel reported that an earlier datagram was refused, and has not sent this one
+            self._transmit(data, address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as again:
+            self._hub.loop.call_soon(self._on_error, again)
         return True
 
     def _transmit(self, data: bytes, address: Any) -> None:
@@ -253,12 +258,14 @@ class DatagramEndpoint:
             if not self._dropped:
                 self._hub.loop.call_soon(self._tell_dropped)
             self._dropped += 1
-            return
-        self._queue.append((data, address))
-        self._pending_bytes = size
-        if len(self._queue) == 1:
-            self._await_room()
-        if size > self._watermarks.high and not self._is_write_paused:
+        else:
+            self._queue.append((data, address))
+            self._pending_bytes = size
+            if len(self._queue) == 1:
+                self._await_room()
+
+    def _maybe_pause_writing(self) -> None:
+        if self._pending_bytes > self._watermarks.high and not (self._is_write_paused or self._is_closing):
             self._is_write_paused = True
             self._deliver(self._protocol.pause_writing)
 
@@ -337,8 +344,11 @@ class DatagramEndpoint:
         if not self._is_closing:
             self.pause_reading()
             self._is_closing = True
-            if not self._queue:
-                self._lose(None)
+            self._end_when_sent()
+
+    def _end_when_sent(self) -> None:
+        if not self._queue:
+            self._lose(None)
 
     def abort(self) -> None:
         """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""

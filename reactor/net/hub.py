@@ -8,6 +8,7 @@ what it opened, and say how many there are.  Read next: ``stream``.
 from __future__ import annotations
 
 from reactor.limits import SCRATCH_BYTES
+from reactor.net.batch import Batch, open_batch
 from reactor.net.linger import Lingering
 from reactor.net.pump import Pump
 
@@ -28,7 +29,8 @@ class Hub:
     """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
 
     __slots__ = (
-        "counters", "kept", "lingering", "loop", "ops", "probe", "pump", "reports", "scratch", "transports",
+        "_batch", "_is_batch_sought", "counters", "kept", "lingering", "loop", "ops", "probe", "pump", "reports",
+        "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
@@ -44,9 +46,20 @@ class Hub:
         self.pump = poller if isinstance(poller, Pump) else None
         #: What the pump received for streams that had been paused by then: the arguments of their ``on_arrival``.
         self.kept: dict[object, tuple[memoryview, int, int]] = {}
+        #: Receives and sends for all datagram endpoints; see ``batch()``.
+        self._batch: Batch | None = None
+        self._is_batch_sought = False
         self.lingering = Lingering(loop, self.scratch)
         #: Every open stream, datagram endpoint and listener.
         self.transports: set[Transport] = set()
+
+    def batch(self) -> Batch | None:
+        """Return what receives and sends many datagrams in one call, made when it is first asked for; None if there
+        is none.  Raises AccelUnavailable if the environment demands it and it cannot be had."""
+        if not self._is_batch_sought:
+            self._batch = open_batch()
+            self._is_batch_sought = True
+        return self._batch
 
     def opened(self, transport: Transport) -> None:
         """Note that *transport* is open; it must be aborted before the reactor is closed."""

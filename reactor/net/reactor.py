@@ -23,6 +23,7 @@ from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
 from reactor.net.addresses import checked_unix_path
 from reactor.net.connector import Connector
 from reactor.net.datagram import DatagramEndpoint
+from reactor.net.datagram_batch import make_endpoint
 from reactor.net.hub import Hub
 from reactor.net.listener import Listener
 from reactor.net.pump import with_pump
@@ -272,14 +273,14 @@ class Reactor(Loop):
         protocol = factory()
         sock = open_datagram_socket(self.ops, local, remote, options=settings)
         path = local if isinstance(local, str | bytes) else None
-        return DatagramEndpoint(self.hub, sock, protocol, watermarks=watermarks, unix_path=path)
+        return make_endpoint(self.hub, sock, protocol, watermarks=watermarks, unix_path=path)
 
     def adopt_datagram(
         self, factory: Factory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
     ) -> DatagramEndpoint:
         """Take over an open datagram socket, or the descriptor of one."""
         self.check()
-        return DatagramEndpoint(self.hub, self._adopted(sock, socket.SOCK_DGRAM), factory(), watermarks=watermarks)
+        return make_endpoint(self.hub, self._adopted(sock, socket.SOCK_DGRAM), factory(), watermarks=watermarks)
 
     def _adopted(
         self, sock: socket.socket | int, kind: int, options: SocketOptions | None = None

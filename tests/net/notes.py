@@ -6,16 +6,19 @@ Read next: ``test_datagram``.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 from reactor.flow import Watermarks
 from reactor.net.datagram import DatagramEndpoint
+from reactor.net.datagram_batch import BatchedEndpoint, make_endpoint
 from reactor.net.sockets import open_datagram_socket
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
-from tests.net.stage import Stage
+from tests.net.stage import Stage, stage_on
 
 #: An address to send to that nobody has (RFC 5737), and what the kernel says when it has no room.
 ANYBODY = ("192.0.2.2", 2)
@@ -79,7 +82,7 @@ def opened(stage: Stage, local: Any = None, remote: Any = None, **reactions: Any
     notes = Notes(**reactions)
     path = local if isinstance(local, str) else None
     sock = open_datagram_socket(stage.ops, local, remote)
-    return notes, DatagramEndpoint(stage.hub, sock, notes, unix_path=path)
+    return notes, make_endpoint(stage.hub, sock, notes, unix_path=path)
 
 
 @contextmanager
@@ -103,3 +106,41 @@ def scripted(
 def sent(sock: ScriptedSocket) -> list[bytes]:
     """The datagrams that *sock* was given, refused ones included."""
     return [call[1] for call in sock.calls if call[0] in ("send", "sendto")]
+
+
+@contextmanager
+def peers_on(host: str = "127.0.0.1", count: int = 1) -> Iterator[list[socket.socket]]:
+    """Bare sockets that wait for nothing."""
+    with ExitStack() as stack:
+        socks = []
+        for _ in range(count):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+            sock.bind((host, 0))
+            sock.setblocking(False)
+            socks.append(sock)
+        yield socks
+
+
+def drained(sock: socket.socket) -> list[bytes]:
+    """All that has arrived there."""
+    found = []
+    while True:
+        try:
+            found.append(sock.recv(100_000))
+        except BlockingIOError:
+            return found
+
+
+@contextmanager
+def batched(
+    watermarks: Watermarks | None = None, **reactions: Any
+) -> Iterator[tuple[Stage, Notes, BatchedEndpoint, socket.socket]]:
+    """An endpoint in batches, and a peer that is connected to it."""
+    with mock.patch.dict(os.environ, {"REACTOR_ACCEL": "native"}), stage_on() as stage, peers_on() as [peer]:
+        sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
+        notes = Notes(**reactions)
+        endpoint = make_endpoint(stage.hub, sock, notes, watermarks=watermarks or Watermarks())
+        assert isinstance(endpoint, BatchedEndpoint)
+        peer.connect(endpoint.get_extra_info("sockname"))
+        yield stage, notes, endpoint, peer

@@ -16,6 +16,8 @@ from reactor.net.sockets import open_datagram_socket
 from tests.net.notes import echo, opened
 from tests.net.stage import stage_on
 
+pytestmark = pytest.mark.usefixtures("accel")  # pure: a call for each datagram; native: batches
+
 
 @pytest.mark.parametrize("kind", ["udp4", "udp6", "unix"])
 def test_datagrams_go_there_and_back_whole_and_in_order(poller_name: str, tmp_path: Path, kind: str) -> None:
@@ -92,11 +94,14 @@ def test_an_ipv6_endpoint_on_every_interface_talks_to_ipv4_as_well(poller_name: 
         assert both.data == [b"a", b"b"]
 
 
-def test_a_datagram_longer_than_the_buffer_is_an_error_and_not_data(poller_name: str) -> None:
+def test_a_datagram_longer_than_the_buffer_is_an_error_and_not_data(
+    poller_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A part of a message is no message: it is dropped, counted and told."""
+    monkeypatch.setattr("reactor.net.batch.MAX_DATAGRAM_BYTES", 10)
     with stage_on(poller_name) as stage:
-        notes, endpoint = opened(stage, ("127.0.0.1", 0))
         stage.hub.scratch = memoryview(bytearray(10))
+        notes, endpoint = opened(stage, ("127.0.0.1", 0))
         for message in (b"x" * 11, b"y" * 10):
             endpoint.sendto(message, endpoint.get_extra_info("sockname"))
         stage.until(lambda: notes.data)

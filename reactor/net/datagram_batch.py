@@ -1,0 +1,193 @@
+"""Datagrams in batches: the endpoint of ``datagram`` with one call into the kernel where that has sixty-four.
+
+``DatagramEndpoint`` is the specification: the same events with the same arguments, the same bytes on the wire in
+the same order, and the tests put both through the same scripts.  Two things are different inside.
+
+- **What has arrived is here before it is delivered.**  When a callback pauses the endpoint, the rest is kept and
+  comes first when it resumes; when one ends it, the rest is dropped.  The plain path would have left it in the
+  kernel, with the same outcome.
+- **Replies wait until all that has arrived is delivered**, or for 64 of them, and leave together: the endpoint is
+  corked.  Then each meets the same fate as alone: sent, queued from the first that the kernel had no room for, or
+  told of as an error.  A protocol that writes too much is therefore told to pause up to 64 datagrams later.
+
+Outside of a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
+delay what timers send and gain nothing: they send one.
+
+All methods belong to the loop's thread.  Read next: ``resolver``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from errno import EAGAIN, EINTR
+
+from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.limits import DATAGRAM_BATCH
+from reactor.net.datagram import DatagramEndpoint
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reactor.net.batch import Arrival, Batch, Posting
+    from reactor.net.hub import Hub
+
+
+def make_endpoint(
+    hub: Hub,
+    sock: socket.socket,
+    protocol: Any,
+    *,
+    watermarks: Watermarks = DEFAULT_WATERMARKS,
+    unix_path: str | bytes | None = None,
+) -> DatagramEndpoint:
+    """Return an endpoint for *sock*, in batches if that is possible; else as ``DatagramEndpoint``.
+
+    A double of a socket has no descriptor that C could use.  Raises what ``DatagramEndpoint`` does, and
+    AccelUnavailable, having closed *sock*, if ``REACTOR_ACCEL=native`` demands what is missing.
+    """
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(sock, socket.socket):
+        try:
+            batch = hub.batch()
+        except BaseException:
+            sock.close()
+            raise
+        if batch is not None:
+            return BatchedEndpoint(hub, sock, protocol, batch, watermarks)
+    return DatagramEndpoint(hub, sock, protocol, watermarks=watermarks, unix_path=unix_path)
+
+
+class BatchedEndpoint(DatagramEndpoint):
+    """A UDP endpoint that receives and sends with *batch*, which belongs to its reactor."""
+
+    __slots__ = ("_arrived", "_asked", "_batch", "_corked")
+
+    def __init__(
+        self, hub: Hub, sock: socket.socket, protocol: Any, batch: Batch, watermarks: Watermarks
+    ) -> None:
+        self._batch = batch
+        #: What has yet to be delivered, the first at the end.
+        self._arrived: list[Arrival] = []
+        #: The address as it was given to ``sendto`` last.
+        self._asked: Any = None
+        #: Replies that leave together; None outside of a delivery.
+        self._corked: list[Posting] | None = None
+        super().__init__(hub, sock, protocol, watermarks=watermarks)
+
+    # -- receiving ---------------------------------------------------------------------------------------------
+
+    def resume_reading(self) -> None:
+        """Take datagrams again; what had arrived already comes from the loop."""
+        was_reading = self._is_reading
+        super().resume_reading()
+        if self._arrived and self._is_reading and not was_reading and self._corked is None:
+            self._hub.loop.call_soon(self._hand_on)
+
+    def _on_readable(self) -> None:
+        if not self._arrived:
+            try:
+                self._arrived = self._batch.receive(self._sock.fileno())
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as exc:
+                self._on_read_error(exc)
+                return
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Deliver what has arrived, and send what is said to it."""
+        arrived = self._arrived
+        self._corked = []
+        try:
+            while arrived and self._is_reading:
+                data, address = arrived.pop()
+                if isinstance(data, int):
+                    self._on_cut(data, self._batch.share, address)
+                else:
+                    self._on_received(data, address)
+        finally:
+            if arrived and self._is_reading:  # broken off by KeyboardInterrupt, and nothing may be lost for it
+                self._hub.loop.call_soon(self._hand_on)
+            corked, self._corked = self._corked, None
+            self._transmit_all(corked)
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
+        """As on the plain path.  What goes where the one before went is not checked again: as long as something is
+        corked, the endpoint is open and nothing waits."""
+        corked = self._corked
+        if not corked or address is not self._asked or type(data) is not bytes:
+            super().sendto(data, address)
+            self._asked = address
+            return
+        self._hub.loop.check()
+        _, known, packed = corked[-1]
+        corked.append((data, known, packed))
+        if len(corked) >= DATAGRAM_BATCH:
+            self._uncork()
+
+    def _send(self, data: bytes, address: Any) -> bool:
+        corked = self._corked
+        if corked is None:
+            return super()._send(data, address)
+        packed = self._batch.packed(address)
+        if packed is None:
+            self._uncork()
+            return not self._queue and super()._send(data, address)
+        corked.append((data, address, packed))
+        if len(corked) >= DATAGRAM_BATCH:
+            self._uncork()
+        return True
+
+    def _uncork(self) -> None:
+        """Send now what was to leave at the end of the delivery."""
+        if self._corked:
+            corked, self._corked = self._corked, []
+            self._transmit_all(corked)
+
+    def _transmit_all(self, corked: list[Posting]) -> None:
+        if len(corked) == 1:  # a batch of one costs more than it saves
+            data, address, _ = corked[0]
+            if not super()._send(data, address):
+                self._enqueue_all(corked)
+            return
+        while corked:
+            sent, why = self._batch.send(self._sock.fileno(), corked)
+            self._on_sent(corked[:sent])
+            del corked[:sent]
+            if corked:
+                data, address, _ = corked[0]
+                is_full = why in (EAGAIN, EINTR)
+                if is_full or not self._on_send_error(OSError(why, os.strerror(why)), data, address):
+                    self._enqueue_all(corked)
+                    return
+                del corked[0]
+
+    def _on_sent(self, postings: list[Posting]) -> None:
+        self._hub.counters.datagrams_sent += len(postings)
+        probe = self._hub.loop.probe
+        if probe is not None:
+            for data, _, _ in postings:
+                probe.sent(self, len(data))
+
+    def _enqueue_all(self, corked: list[Posting]) -> None:
+        """Have them wait for room.  First all, and then the protocol is told: it might send more."""
+        for data, address, _ in corked:
+            self._enqueue(data, address)
+        self._maybe_pause_writing()
+
+    # -- ending ------------------------------------------------------------------------------------------------
+
+    def _end_when_sent(self) -> None:
+        self._uncork()
+        super()._end_when_sent()
+
+    def _lose(self, exc: OSError | None) -> None:
+        if not self._is_lost:
+            self._is_closing = True
+            self._uncork()  # the plain path has sent it by now
+            self._arrived.clear()
+        super()._lose(exc)
