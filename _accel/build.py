@@ -21,8 +21,8 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 
-SOURCES = ("scan.c", "pack.c", "pump.c", "batch.c")
-HEADERS = ("scan.h", "pack.h", "pump.h", "batch.h")
+SOURCES = ("scan.c", "pack.c", "pump.c", "batch.c", "drive_check.c", "drive.c")
+HEADERS = ("scan.h", "pack.h", "pump.h", "batch.h", "drive.h", "drive_measure.h", "drive_message.h", "drive_send.h")
 FLAGS = ("-std=c11", "-O2")
 
 #: Raised by one whenever a declaration changes, so that a stale module is refused instead of trusted;
