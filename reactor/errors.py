@@ -110,7 +110,18 @@ class FrameTruncated(FramingError, EOFError):
 
 
 class TextMalformed(PeerError, ValueError):
-    """The peer sent bytes that are not UTF-8 where text was agreed on."""
+    """The peer sent bytes that are not UTF-8 where text was agreed on.
+
+    ``replies`` holds the answers to the messages that the same chunk carried before the fault: send them first.
+    """
+
+    def __init__(self, message: str, replies: Sequence[bytes] = ()) -> None:
+        super().__init__(message)
+        self.replies: list[bytes] = list(replies)
+
+
+class ReplyRefused(PeerError, ValueError):
+    """The peer asked for a reply that the codec cannot carry: mostly one longer than ``max_frame_length``."""
 
 
 class IdleTimeout(PeerError, TimeoutError):

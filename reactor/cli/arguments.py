@@ -17,6 +17,8 @@ from reactor.service.modes import MODES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reactor.net.reactor import Reactor
+
 #: Every poller that there is on any system; whether it is on this one is the reactor's to say.
 POLLERS = ("epoll", "poll", "select", "kqueue")
 
@@ -62,10 +64,28 @@ def add_machinery(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--accel", choices=("pure", "native", "auto"),
-        help="framing in Python or in C; default: REACTOR_ACCEL, else C where it is installed",
+        help="all in Python, or framing and the pump in C; default: REACTOR_ACCEL, else C where it is installed",
     )  # fmt: skip
 
 
+def heed_accel(accel: str | None) -> None:
+    """Have the choice *accel* count for whatever this process makes from now on: codecs, and the pump of a reactor.
+
+    "pure" means nothing compiled, so it also turns off a pump that the environment demands.
+    """
+    if accel is not None:
+        os.environ["REACTOR_ACCEL"] = accel
+    if accel == "pure":
+        os.environ["REACTOR_PUMP"] = "off"
+
+
+def poller_text(loop: Reactor) -> str:
+    """Return the poller of *loop*, and whether it is a pump, see ``reactor.net.pump``."""
+    return f"{loop.selector_name}+pump" if loop.hub.pump is not None else loop.selector_name
+
+
 def expand(path: str) -> str:
-    """Return *path* with ~ expanded: ``--unix=~/x`` reaches us as it is written."""
+    """Return *path* with ~ expanded: ``--unix=~/x`` reaches us as it is written.  An empty one is none."""
+    if not path:
+        raise argparse.ArgumentTypeError("an empty path names no file")
     return os.path.expanduser(path)

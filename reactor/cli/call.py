@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import reactor
-from reactor.cli.arguments import POLLERS, add_mode, expand, seconds, whole_number
+from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, seconds, whole_number
 from reactor.cli.messages import Feed, from_file, from_stdin
 from reactor.errors import OptionError
 from reactor.service.client import REPLY_TIMEOUT, WINDOW, Client
@@ -48,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--window", type=whole_number(1, 100_000), default=WINDOW, metavar="N",
         help="messages on their way without a reply (%(default)s; raw mode and datagrams: 1)",
     )  # fmt: skip
-    add("--selector", choices=POLLERS, help="the poller; default: the best of this system")
+    add_machinery(parser)
     parser.set_defaults(run=run, command="call")
 
 
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])
     is_bytes = arguments.mode == "raw" and not arguments.udp
+    heed_accel(arguments.accel)
     with reactor.Reactor(arguments.selector) as loop:
         feed = open_feed(loop, arguments, is_bytes)
         printer = Printer(is_verbatim=is_bytes and not (arguments.messages or feed.is_interactive))

@@ -24,18 +24,20 @@ PROGRAM = (
 )
 
 #: Seconds for a process that was hung up on to be gone, before it is killed.
-PATIENCE = 3.0
+PATIENCE = 2.0
 
 
 class ServerProcess(reactor.FramedProtocol):
-    """A running ``demo_server``.  ``ports`` is empty until it has said where it listens."""
+    """A running ``demo_server``.  ``ports`` and ``poller`` are empty until it has said where it listens."""
 
-    __slots__ = ("_process", "cpu_seconds", "is_gone", "ports")
+    __slots__ = ("_process", "cpu_seconds", "is_gone", "poller", "ports")
 
     codec = reactor.Lines()
 
     def __init__(self, loop: reactor.Reactor, selector: str, accel: str, program: str = PROGRAM) -> None:
         self.ports: dict[str, int] = {}
+        #: Its poller, "epoll+pump" if that is a pump.
+        self.poller = ""
         self.cpu_seconds: float | None = None
         self.is_gone = False
         ours, theirs = socket.socketpair()
@@ -58,6 +60,7 @@ class ServerProcess(reactor.FramedProtocol):
         """Take its answer."""
         answer: dict[str, Any] = json.loads(frame)
         self.ports = answer.get("ports", self.ports)
+        self.poller = answer.get("poller", self.poller)
         self.cpu_seconds = answer.get("cpu_seconds")
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -1,9 +1,9 @@
 """The server half of the demo: a process of its own, so that its CPU time can be told from that of its clients.
 
 It runs the same two servers as ``reactor serve upper`` and ``reactor serve echo``, framed.  A socket that it
-inherits connects it to the demo; on it, in lines, it says where it listens, and answers each line with the CPU
-time that it has used so far.  When that socket ends, so does the process: it cannot outlive whoever started it.
-Read next: ``demo_process``, the other end of that socket.
+inherits connects it to the demo; on it, in lines, it says where it listens and on which poller, and answers each
+line with the CPU time that it has used so far.  When that socket ends, so does the process: it cannot outlive
+whoever started it.  Read next: ``demo_process``, the other end of that socket.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import reactor
+from reactor.cli.arguments import heed_accel, poller_text
 from reactor.service.server import Server
 
 if TYPE_CHECKING:
@@ -63,13 +64,14 @@ def end_with(exc: BaseException, source: object) -> NoReturn:
 def main(selector: str, accel: str, control_fd: int, services: tuple[Any, ...] = ("upper", "echo")) -> None:
     """Serve until the socket with the number *control_fd* ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the demo will hang up
+    heed_accel(accel)
     with reactor.Reactor(selector) as loop:
         loop.set_exception_handler(end_with)
         ports = {}
         for service in services:
             server = Server(loop, service, mode="framed", accel=accel)
             ports[server.service.name] = server.listen_tcp("127.0.0.1").address[1]
-        loop.adopt_stream(lambda: Control(loop, {"ports": ports}), control_fd)
+        loop.adopt_stream(lambda: Control(loop, {"ports": ports, "poller": poller_text(loop)}), control_fd)
         loop.run()
 
 

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from reactor.cli.terminal import tell
-from reactor.errors import FramingError, OptionError
+from reactor.errors import FrameTooLong, FramingError
 from reactor.framing.delimiter import Lines
 from reactor.framing.raw import Raw
 
@@ -58,7 +58,7 @@ class Feed:
 class StdinFeed(Feed):
     """What arrives on stdin, cut by *codec*."""
 
-    __slots__ = ("_codec", "_fd", "_has_ended", "_is_watching", "_loop", "_waiting", "is_interactive")
+    __slots__ = ("_codec", "_failure", "_fd", "_has_ended", "_is_watching", "_loop", "_waiting", "is_interactive")
 
     def __init__(self, loop: Reactor, fd: int, codec: Codec) -> None:
         """Raises OSError (EPERM) if *fd* cannot be watched."""
@@ -69,13 +69,17 @@ class StdinFeed(Feed):
         self._fd = fd
         self._waiting: deque[bytes] = deque()
         self._has_ended = self._is_watching = False
+        #: Why nothing more can be read; whoever asks for the next message is told.
+        self._failure: Exception | None = None
         loop.add_reader(fd, self._on_readable)
         loop.remove_reader(fd)
 
     def __next__(self) -> bytes | None:
-        """Return the next message, or None and watch for one."""
+        """Return the next message, or None and watch for one.  Raises FrameTooLong, OSError."""
         if self._waiting:
             return self._waiting.popleft()
+        if self._failure is not None:
+            raise self._failure
         if self._has_ended:
             raise StopIteration
         if not self._is_watching:
@@ -96,8 +100,13 @@ class StdinFeed(Feed):
             sys.stderr.flush()
 
     def _on_readable(self) -> None:
-        data = os.read(self._fd, CHUNK_BYTES)
-        self._waiting.extend(fed(self._codec, data))
+        data = b""
+        try:
+            data = os.read(self._fd, CHUNK_BYTES)
+            self._waiting.extend(fed(self._codec, data))
+        except (FrameTooLong, OSError) as exc:
+            # Not for the loop, which would report it and call again: the descriptor is still ready.
+            self._failure, data = exc, b""
         if self.is_interactive:
             self._heed_person()
         self._has_ended = self._has_ended or not data
@@ -143,13 +152,13 @@ def read_all(fd: int, codec: Codec) -> Iterator[bytes]:
 
 
 def fed(codec: Codec, data: bytes) -> list[bytes]:
-    """Return what *data*, or the end of the input if it is empty, completes.  Raises OptionError for a long
-    line."""
+    """Return what *data*, or the end of the input if it is empty, completes.  Raises FrameTooLong for a
+    long line."""
     try:
         return codec.feed(data) if data else codec.feed_eof()
     except FramingError:
         limit = codec.max_frame_length
-        raise OptionError(f"a line of the input is longer than --max-frame-length, {limit}") from None
+        raise FrameTooLong(f"a line of the input is longer than --max-frame-length, {limit}") from None
 
 
 def _codec(is_bytes: bool, limit: int) -> Codec:

@@ -11,14 +11,16 @@ import argparse
 import logging
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import reactor
-from reactor.cli.arguments import add_machinery, add_mode, expand, seconds, whole_number
+from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, poller_text, seconds, whole_number
 from reactor.cli.terminal import announce, tell
-from reactor.errors import OptionError
+from reactor.errors import OptionError, ResolutionFailed
 from reactor.framing.scanner import accel_status
 from reactor.limits import BACKLOG
+from reactor.net.resolver import ADVICE
 from reactor.service.catalog import SERVICES
 from reactor.service.server import GRACE, Server
 
@@ -29,6 +31,9 @@ DESCRIPTION = "Serve one of: " + "; ".join(f"{row.name} ({row.summary})" for row
 
 #: Seconds that the peers' kernels have to take the last replies, after the last session has ended.
 SETTLE = 1.0
+
+#: Where it listens without --host, --port and --unix.
+HOST, PORT = "127.0.0.1", 8888
 
 #: Options that make sense for connections only.
 FOR_STREAMS = ("max_connections", "idle_timeout", "backlog")
@@ -41,8 +46,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add = parser.add_argument
     add("service", choices=list(SERVICES), metavar="SERVICE", help=", ".join(SERVICES))
-    add("--host", default="127.0.0.1", help="address or name to listen on; '' is everywhere (%(default)s)")
-    add("--port", type=whole_number(0, 65535), default=8888, help="0: any free one (%(default)s)")
+    add("--host", help=f"address or name to listen on; '' is everywhere ({HOST})")
+    add("--port", type=whole_number(0, 65535), help=f"0: any free one ({PORT})")
     add("--unix", type=expand, metavar="PATH", help="listen on a Unix socket instead; @NAME is abstract")
     add("--udp", action="store_true", help="serve datagrams (the service 'datagram' always does)")
     add_mode(parser)
@@ -62,12 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     logging.raiseExceptions = False  # a log that nobody reads any more is no reason to complain to nobody
     logging.basicConfig(format="%(message)s", level=logging.CRITICAL if arguments.quiet else logging.WARNING)
+    heed_accel(arguments.accel)
     with reactor.Reactor(arguments.selector) as loop:
         server = Server(
             loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
             max_frame_length=arguments.max_frame_length, journal=journal_for(arguments),
         )  # fmt: skip
-        open_address(server, arguments)
+        try:
+            open_address(server, arguments)
+        except ResolutionFailed as exc:
+            raise advised(exc, arguments.host) from exc
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, server.stop, arguments.grace)
         announce(f"listening on {where(server)}: {described(server, loop, arguments)}")
@@ -91,12 +100,16 @@ def uses_datagrams(server: Server, arguments: argparse.Namespace) -> bool:
 
 
 def open_address(server: Server, arguments: argparse.Namespace) -> None:
-    """Have *server* listen where the *arguments* say."""
+    """Have *server* listen where the *arguments* say.  Raises OptionError for what contradicts itself."""
+    if arguments.unix and (arguments.host is not None or arguments.port is not None):
+        raise OptionError("either --unix or --host and --port, not both")
+    host = HOST if arguments.host is None else arguments.host
+    port = PORT if arguments.port is None else arguments.port
     if uses_datagrams(server, arguments):
         for name in FOR_STREAMS:
             if getattr(arguments, name) is not None:
                 raise OptionError(f"--{name.replace('_', '-')} is for connections; datagrams have none")
-        local = arguments.unix or (arguments.host, arguments.port)
+        local = arguments.unix or (host, port)
         server.open_datagram(local, reuse_port=arguments.reuse_port and not arguments.unix)
         return
     options = {name: getattr(arguments, name) for name in FOR_STREAMS}
@@ -104,7 +117,15 @@ def open_address(server: Server, arguments: argparse.Namespace) -> None:
     if arguments.unix:
         server.listen_unix(arguments.unix, **options)
     else:
-        server.listen_tcp(arguments.host, arguments.port, reuse_port=arguments.reuse_port, **options)
+        server.listen_tcp(host, port, reuse_port=arguments.reuse_port, **options)
+
+
+def advised(failure: ResolutionFailed, host: str) -> ResolutionFailed:
+    """Return *failure* in the words of ``reactor call``: without the number, and with what a person can do."""
+    cause = failure.__cause__
+    if not isinstance(cause, socket.gaierror):
+        return failure
+    return ResolutionFailed(f"{host!r} has no address: {cause.strerror}{ADVICE.get(cause.errno or 0, '')}")
 
 
 def where(server: Server) -> str:
@@ -117,7 +138,7 @@ def described(server: Server, loop: reactor.Reactor, arguments: argparse.Namespa
     kind = "datagrams" if uses_datagrams(server, arguments) else "messages"
     framing, _ = accel_status(arguments.accel)
     name = f"{server.service.name}, {server.mode} {kind}"
-    return f"{name}, {loop.selector_name}, {framing} framing, pid {os.getpid()}"
+    return f"{name}, {poller_text(loop)}, {framing} framing, pid {os.getpid()}"
 
 
 def settle(loop: reactor.Reactor, grace: float) -> None:

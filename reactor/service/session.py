@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.errors import PeerError
+from reactor.errors import PayloadRefused, PeerError, ReplyRefused, TextMalformed
 from reactor.framing.raw import Raw
 from reactor.net.addresses import format_address
 from reactor.net.protocol import DatagramProtocol, FramedProtocol
@@ -64,7 +64,11 @@ class Session(FramedProtocol):
         tally = self._server.tally
         tally.messages += len(messages)
         tally.bytes_in += sum(map(len, messages))
-        self._send(self._talk.replies(messages))
+        try:
+            self._send(self._talk.replies(messages))
+        except TextMalformed as fault:
+            self._send(fault.replies)
+            raise
         if self._talk.is_over or self._server.is_stopping:
             self.close_if_idle()
 
@@ -99,8 +103,24 @@ class Session(FramedProtocol):
 
     def _send(self, replies: list[bytes]) -> None:
         if replies:
-            self._server.tally.bytes_out += sum(map(len, replies))
-            self.send_frames(replies)
+            try:
+                self.send_frames(replies)
+            except PayloadRefused:
+                self._send_singly(replies)
+            else:
+                self._server.tally.bytes_out += sum(map(len, replies))
+
+    def _send_singly(self, replies: list[bytes]) -> None:
+        """Send the replies up to the one that cannot be sent.
+
+        Raises ReplyRefused: text may grow when it is answered, so what made it too long was the client's.
+        """
+        for reply in replies:
+            try:
+                self.send_frame(reply)
+            except PayloadRefused as exc:
+                raise ReplyRefused(f"the reply cannot be sent: {exc}") from exc
+            self._server.tally.bytes_out += len(reply)
 
     def _hear(self, text: str) -> None:
         self._server.note(self.transport, "said", text)

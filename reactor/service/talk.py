@@ -44,11 +44,22 @@ class Talk:
         return [self._service.greeting.encode()] if self._service.greeting else []
 
     def replies(self, messages: list[bytes]) -> list[bytes]:
-        """Return the replies to *messages*, in order.  Raises TextMalformed for what is not UTF-8."""
+        """Return the replies to *messages*, in order.
+
+        Raises TextMalformed for what is not UTF-8, with the replies to what came before it.
+        """
         answer = self._service.answer
         if answer is None:
             return messages
-        return [reply.encode() for text in self._texts(messages) if (reply := answer(text)) is not None]
+        replies: list[bytes] = []
+        try:
+            for text in self._texts(messages):
+                if (reply := answer(text)) is not None:
+                    replies.append(reply.encode())
+        except TextMalformed as fault:
+            fault.replies = replies
+            raise
+        return replies
 
     def end(self) -> None:
         """The peer has said everything.  Raises TextMalformed if the last character is cut off."""

@@ -1,7 +1,7 @@
 """A demo server with a fault, so that the demo can be seen to find it.  Run as a program, by ``test_demo``.
 
 It is the real one but for its upper-casing service, which after some hundred messages flips a byte, loses a
-message, stops answering, or kills its process.
+message, stops answering, or kills or stops its process.
 """
 
 from __future__ import annotations
@@ -39,6 +39,13 @@ def dying(text: str) -> str:
     """Kill the process."""
     if next(count) == WHEN:
         os.kill(os.getpid(), signal.SIGKILL)
+    return text.upper()
+
+
+def stopping(text: str) -> str:
+    """Stop the process, which then neither answers nor notices that it is hung up on."""
+    if next(count) == WHEN:
+        os.kill(os.getpid(), signal.SIGSTOP)
     return text.upper()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import reactor
 from tests.cli.running import PATIENCE, Serving, command, environment, run
 
 pytestmark = pytest.mark.slow
@@ -80,6 +81,30 @@ def test_a_file_is_sent_by_name_or_as_stdin(upper: Serving, tmp_path: Path) -> N
             timeout=PATIENCE,
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, b"ONE\nTWO\n")
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_line_of_the_input_that_is_too_long_ends_the_call(upper: Serving, tmp_path: Path, is_file: bool) -> None:
+    """From a pipe, whose other end may still be open, as from a file: one line and status 1."""
+    data = bytes(1_100_000)
+    path = tmp_path / "long"
+    path.write_bytes(data)
+    words = ("--file", str(path)) if is_file else ()
+    ended = run("call", upper.address, "--mode", "line", *words, stdin=data)
+    assert (ended.status, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert "longer than --max-frame-length, 1048576" in ended.stderr
+
+
+@pytest.mark.skipif("epoll" not in reactor.available_pollers(), reason="the pump needs epoll")
+def test_a_call_that_is_pure_needs_nothing_compiled(upper: Serving, tmp_path: Path) -> None:
+    """The environment demands a pump, which is not to be had; the option counts more."""
+    blocker = tmp_path / "sitecustomize.py"
+    blocker.write_text("import sys\nsys.modules['reactor._accel'] = None\n", encoding="utf-8")
+    env = environment(REACTOR_PUMP="on", REACTOR_ACCEL="native", REACTOR_SELECTOR="epoll")
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    assert run("call", upper.address, "--mode", "line", "a", env=env).status == 1
+    assert run("call", upper.address, "--mode", "line", "--accel", "pure", "a", env=env) == (0, "A\n", "")
 
 
 def test_replies_are_printed_while_the_pipe_is_still_open(upper: Serving) -> None:

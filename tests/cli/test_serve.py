@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import reactor
 from tests.cli.running import PATIENCE, UNPRIVILEGED, Serving, command, environment, framings, run
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,19 @@ def test_the_first_line_says_where_and_how_it_serves(poller_name: str) -> None:
         assert server.socket_address[1] > 0
         rest = server.line.partition(": ")[2]
     assert rest == f"echo, framed messages, {poller_name}, pure framing, pid {server.process.pid}\n"
+
+
+@pytest.mark.skipif("epoll" not in reactor.available_pollers(), reason="the pump needs epoll")
+def test_pure_means_nothing_compiled_and_so_no_pump() -> None:
+    """The first line says whether there is a pump; the option counts more than the environment."""
+    words = ("echo", "--port", "0", "--selector", "epoll")
+    with Serving(*words, "--accel", "pure", env=environment(REACTOR_PUMP="on")) as server:
+        assert ", epoll, pure framing, " in server.line
+    if "native" in framings():
+        with Serving(*words, "--accel", "native", env=environment(REACTOR_ACCEL="pure")) as server:
+            assert ", epoll+pump, native framing, " in server.line
+        with Serving(*words, env=environment(REACTOR_PUMP="off")) as server:
+            assert ", epoll, native framing, " in server.line
 
 
 def test_a_textbook_client_has_its_words_in_upper_case(poller_name: str) -> None:
@@ -202,6 +216,20 @@ def test_bytes_that_are_no_text_are_one_line_on_stderr() -> None:
     assert "UTF-8" in ended.stderr
 
 
+def test_a_reply_that_is_too_long_is_one_line_on_stderr() -> None:
+    """A lawful line whose reply is longer than the limit: no traceback, and the other clients are served."""
+    with Serving("upper", "--port", "0", "--mode", "line", "--max-frame-length", "4") as server:
+        with server.connect() as other, server.connect() as client:
+            client.sendall("ok\nŉŉ\n".encode())
+            assert client.makefile("rb").read() == b"OK\n"
+            other.sendall(b"a\n")
+            assert other.recv(2) == b"A\n"
+        ended = server.stop()
+    assert ended.stderr.count("\n") == 1
+    assert "the reply cannot be sent" in ended.stderr
+    assert ended.stdout.endswith(", 1 error\n")
+
+
 def test_a_server_goes_on_when_nobody_reads_what_it_says() -> None:
     """Its log is a closed pipe, and then a closed descriptor; the clients do not notice."""
     with Serving("greet", "--port", "0") as server:
@@ -265,6 +293,9 @@ def connected_when_there(path: str, process: subprocess.Popen[bytes]) -> socket.
         (["datagram", "--max-connections", "5"], 2, "for connections"),
         (["echo", "--unix", "x" * 200], 2, "200 bytes"),
         (["echo", "--unix", "no/such/folder/s"], 1, "folder"),
+        (["echo", "--unix", ""], 2, "empty path"),
+        (["echo", "--unix", "s", "--port", "0"], 2, "not both"),
+        (["datagram", "--unix", "s", "--host", "127.0.0.1"], 2, "not both"),
         (["echo", "--no-such-option"], 2, "unrecognized"),
     ],
 )
@@ -274,6 +305,15 @@ def test_what_cannot_be_served_is_one_line_and_a_status(words: list[str], status
     assert (ended.status, ended.stdout) == (status, "")
     assert ended.stderr.count("\n") == 1
     assert text in ended.stderr
+
+
+def test_a_host_without_an_address_is_told_as_call_does() -> None:
+    """Without the number of the error, and with what to do about it, if anything is known."""
+    place = "no.such.host.invalid"
+    served, called = run("serve", "echo", "--host", place), run("call", f"{place}:1", "x")
+    assert served.status == 1
+    assert "Errno" not in served.stderr
+    assert served.stderr.removeprefix("reactor serve") == called.stderr.removeprefix("reactor call")
 
 
 def test_a_selector_that_this_system_does_not_have_is_one_line() -> None:

@@ -126,8 +126,8 @@ def test_a_signal_in_the_middle_of_a_wait_neither_ends_nor_breaks_it(poller_name
 def test_ctrl_c_ends_a_wait_without_timers_and_the_loop_runs_again(poller_name: str) -> None:
     """A real SIGINT, while the loop sleeps for ever; what is registered is still there afterwards.
 
-    It strikes in the poller's ``select`` and nowhere else: a tool that traces this run (coverage) holds locks of its
-    own between any two lines, and would never give them back.
+    It strikes in the poller's ``select`` and nowhere else: a tool that traces this run (coverage) holds locks of
+    its own between any two lines, and would never give them back.
     """
     struck: list[int] = []
 

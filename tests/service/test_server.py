@@ -54,6 +54,35 @@ def test_the_word_exit_ends_a_session_when_it_is_a_line(loop: reactor.Reactor) -
     assert server.tally.messages == 4
 
 
+def test_lines_before_the_one_that_is_no_text_are_answered(loop: reactor.Reactor) -> None:
+    """They came first, and were lawful; then the connection is closed and counted."""
+    server, peer = serving(loop, "upper", "line")
+    with peer:
+        peer.send(b"abc\n\xff\nnever\n")
+        assert peer.receive_all() == b"ABC\n"
+    turn_until(loop, lambda: not server.tally.open)
+    assert (server.tally.errors, server.tally.bytes_out) == (1, 3)
+
+
+@pytest.mark.parametrize(("service", "message"), [("upper", "ŉŉ"), ("hello", "long")])
+def test_a_reply_that_is_too_long_ends_its_own_connection_only(
+    loop: reactor.Reactor, service: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Text may grow when it is answered: a counted fault of the client, one line, after the replies before it."""
+    server, peer = serving(loop, service, "framed", max_frame_length=5)
+    with peer, Peer(loop, server.addresses[0]) as victim:
+        victim.send(frame(b"") + frame(message.encode()) + frame(b""))
+        first = b"" if service == "upper" else "好".encode()
+        assert victim.receive_all() == frame(first)
+        peer.send(frame(b""))
+        assert peer.receive(len(frame(first))) == frame(first)
+        assert (server.tally.errors, server.tally.bytes_out) == (1, 2 * len(first))
+    assert loop.counters.peer_errors == 1
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "the reply cannot be sent" in record.message
+
+
 def test_an_empty_frame_is_answered_as_the_message_that_it_is(loop: reactor.Reactor) -> None:
     """Where a message has a length, that length may be zero, and nobody waits for ever."""
     _, peer = serving(loop, "upper", "framed")

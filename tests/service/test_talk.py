@@ -101,6 +101,13 @@ def test_bytes_that_are_no_text_are_an_error_in_every_mode(mode: str) -> None:
         talk_of("upper", mode).replies([b"fine\xff"])
 
 
+def test_the_fault_holds_the_replies_to_what_came_before_it() -> None:
+    """They are the peer's due."""
+    with pytest.raises(TextMalformed) as caught:
+        talk_of("upper", "line").replies([b"abc", b"\xff", b"def"])
+    assert caught.value.replies == [b"ABC"]
+
+
 @pytest.mark.parametrize("mode", ["line", "framed"])
 def test_half_a_character_is_an_error_when_the_message_is_whole(mode: str) -> None:
     """Where messages have ends, nothing can complete it any more."""
