@@ -45,7 +45,17 @@ TEST = [
 EXTRAS = {
     "accel": ["cffi>=1.17"],
     "test": TEST,
-    "bench": ["hdrhistogram", "matplotlib", "pytest-benchmark>=5.1", "rich", "uvloop; sys_platform != 'win32'"],
+    "bench": [
+        "gevent",
+        "hdrhistogram",
+        "matplotlib",
+        "pytest-benchmark>=5.1",
+        "rich",
+        "tornado",
+        "trio",
+        "twisted",
+        "uvloop; sys_platform != 'win32'",
+    ],
     "docs": ["pdoc"],
 }
 
