@@ -23,7 +23,8 @@ from tests.budget.echoes import Batch, Each, Exchange, exchange
 MESSAGE = Each.codec.encode(b"x" * 64)
 
 #: Bytes that may lie around at once for one small message: the chunk, the frame, the reply, a few small objects
-#: (some 2,000 bytes, and a few hundred more where coverage traces the run), and the array into which ``select.epoll.poll`` has the kernel write, of 12 bytes for each of 1,023 events.
+#: (some 2,000 bytes, and a few hundred more where coverage traces the run), and the array into which
+#: ``select.epoll.poll`` has the kernel write, of 12 bytes for each of 1,023 events.
 SMALL_PEAK = 3072 + 12 * 1024
 
 #: Blocks that may remain after a thousand messages: caches that fill, none for each message.
