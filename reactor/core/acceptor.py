@@ -94,7 +94,9 @@ class Acceptor:
     and does not close it.  Loop thread only.
     """
 
-    __slots__ = ("_batch", "_callback", "_host", "_is_closed", "_is_paused", "_listener", "_reserve", "_rest")
+    __slots__ = (
+        "_accept", "_batch", "_callback", "_host", "_is_closed", "_is_paused", "_listener", "_reserve", "_rest",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -109,6 +111,7 @@ class Acceptor:
         self._callback = callback
         self._reserve = reserve
         self._batch = batch
+        self._accept = host.ops.accept_from(listener)
         self._rest: Timer | None = None
         self._is_paused = False
         self._is_closed = False
@@ -144,7 +147,7 @@ class Acceptor:
         counters = self._host.counters
         for _ in range(self._batch):
             try:
-                sock, address = self._listener.accept()
+                sock, address = self._accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -179,7 +182,7 @@ class Acceptor:
             if not self._reserve.give_up():
                 break
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = self._accept()
             except OSError:
                 break
             else:

@@ -10,10 +10,11 @@ Everything that a reactor does, it does in *turns*, and ``Engine._turn`` reads l
    its place in every turn and never keeps the descriptors waiting;
 6. what was held back to leave in one piece at the end of the turn leaves.
 
-Steps 4 to 6 each yield calls, and ``_run`` makes them.  A callback that raises does not kill the loop: that is
-reported, and *the same iterator* goes on with the next call.  The rejected choice, a ``try`` around each call, has
-the same meaning and one more frame for each callback.  ``KeyboardInterrupt`` and ``SystemExit`` pass through; the
-loop can be run again afterwards, and nothing that was ready is lost.
+Steps 4 to 6 each go through an iterator of work, and ``_carry_out`` has them do so.  A callback that raises does
+not kill the loop: that is reported, and the step goes on *with what is left of the same iterator*.  The rejected
+choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
+``KeyboardInterrupt`` and ``SystemExit`` pass through; the loop can be run again afterwards, and nothing that was
+ready is lost.
 
 Read next: ``loop``, the face that programs see.
 """
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from reactor.core.probe import Probe
 
-    Call = tuple[Callable[..., object], tuple[Any, ...]]
+    Step = Callable[[int, Iterator[Any]], None]
 
 
 class Engine:
@@ -49,8 +50,8 @@ class Engine:
     ``_wakeup``."""
 
     __slots__ = (
-        "__weakref__", "_clock", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals", "_timers",
-        "_wakeup", "counters", "ops", "probe", "registry", "reports",
+        "__weakref__", "_callback", "_clock", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals",
+        "_timers", "_wakeup", "counters", "ops", "probe", "registry", "reports",
     )  # fmt: skip
 
     def __init__(self, poller: BaseSelector, clock: Callable[[], float], ops: Ops) -> None:
@@ -65,6 +66,8 @@ class Engine:
         self._foreign: deque[Handle] = deque()
         self._flushes: deque[Callable[[], object]] = deque()
         self._is_stopping = False
+        #: What is being called; the last of them when nothing is.
+        self._callback: Callable[..., object] | None = None
         self._open_wakeup()
         self._signals = Signals(ops, self._wakeup.ring, self._watch_reads, self._unwatch_reads)
 
@@ -90,10 +93,14 @@ class Engine:
         self.registry.turn = turn = self.registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
-        self._run(self._descriptor_calls(turn, self.registry.select(wait)))
-        self._run(self._ready_calls(turn))
+        events = self.registry.select(wait)
+        if self.probe is not None:
+            self.probe.polled(len(events))
+        self._carry_out(turn, self._dispatch, iter(events))
+        self._carry_out(turn, self._run_ready, iter(range(len(self._ready))))
         if self._flushes:
-            self._run(self._flush_calls(turn))
+            self._carry_out(turn, self._run_flushes, iter(range(len(self._flushes))))
+        self._callback = None
 
     def _wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None for ever, 0 if anything is ready."""
@@ -105,63 +112,58 @@ class Engine:
         left = max(when - self._clock(), 0)
         return left if limit is None or left < limit else limit
 
-    def _run(self, calls: Iterator[Call]) -> None:
-        """Make *calls* one after the other: the one place from which this program calls what it was given.
-
-        When one of them raises, that is reported, and the same iterator goes on with the next.
-        """
-        run = None if self.probe is None else self.probe.run
-        callback: Callable[..., object] | None = None
+    def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:
+        """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
+        behind it."""
         while True:
             try:
-                for callback, args in calls:
-                    callback(*args) if run is None else run(callback, *args)
-                return
+                return step(turn, work)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
-                self.reports.failure(exc, callback)
+                self.reports.failure(exc, self._callback)
 
-    # Each of the three looks at its own queue again whenever it is asked for the next call, because the one before
-    # may have changed it.  The number of the turn changes in their midst only in a child that a callback forked:
-    # what is left of that turn is the parent's to do.
+    # Each of the three looks anew before each call, because the one before may have changed everything.  The number
+    # of the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
+    # parent's to do.  From these three places, and no others, this program calls what it was given.
 
-    def _descriptor_calls(self, turn: int, events: list[tuple[SelectorKey, int]]) -> Iterator[Call]:
-        """Yield the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
+    def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
+        """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
         registry = self.registry
-        if self.probe is not None:
-            self.probe.polled(len(events))
+        run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
             if mask & EVENT_READ and registration.reader_since < turn == registry.turn:
-                callback = registration.reader
+                callback = self._callback = registration.reader
                 if callback is not None:
-                    yield callback, ()
+                    callback() if run is None else run(callback)
             if mask & EVENT_WRITE and registration.writer_since < turn == registry.turn:
-                callback = registration.writer
+                callback = self._callback = registration.writer
                 if callback is not None:
-                    yield callback, ()
+                    callback() if run is None else run(callback)
 
-    def _ready_calls(self, turn: int) -> Iterator[Call]:
-        """Yield what is ready now, in order, and not what it adds."""
+    def _run_ready(self, turn: int, count: Iterator[int]) -> None:
+        """Run what is ready now, in order, and not what it adds."""
         registry = self.registry
         ready = self._ready
-        for _ in range(len(ready)):
+        run = None if self.probe is None else self.probe.run
+        for _ in count:
             if registry.turn != turn:
                 return
             handle = ready.popleft()
-            callback = handle.callback
+            callback = self._callback = handle.callback
             if callback is not None:
-                yield callback, handle.args
+                callback(*handle.args) if run is None else run(callback, *handle.args)
 
-    def _flush_calls(self, turn: int) -> Iterator[Call]:
-        """Yield what asked to be run at the end of this turn."""
+    def _run_flushes(self, turn: int, count: Iterator[int]) -> None:
+        """Run what asked to be run at the end of this turn."""
         registry = self.registry
-        flushes = self._flushes
-        for _ in range(len(flushes)):
+        run = None if self.probe is None else self.probe.run
+        for _ in count:
             if registry.turn != turn:
                 return
-            yield flushes.popleft(), ()
+            callback = self._callback = self._flushes.popleft()
+            callback() if run is None else run(callback)
 
     def _take_foreign(self) -> None:
         """The bell rang: take the calls of other threads and of signals into the ready queue."""

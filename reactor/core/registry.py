@@ -56,17 +56,27 @@ class Registration:
 class Registry:
     """The registrations of one reactor, and the poller that watches them."""
 
-    __slots__ = ("_counters", "_report", "poller", "probe", "turn")
+    __slots__ = ("_counters", "_ours", "_poller", "_report", "probe", "turn")
 
     def __init__(
         self, poller: BaseSelector, counters: Counters, report: Callable[[BaseException, object], None]
     ) -> None:
-        self.poller = poller
+        self._use(poller)
         self.probe: Probe | None = None
         #: The number of the current turn; the loop increases it just before it polls.
         self.turn = 0
         self._counters = counters
         self._report = report
+
+    @property
+    def poller(self) -> BaseSelector:
+        """What waits: one of ours, or any other selector."""
+        return self._poller
+
+    def _use(self, poller: BaseSelector) -> None:
+        self._poller = poller
+        #: The same if it is one of ours, which promise more (see ``polling.contract``), else None.
+        self._ours = poller if isinstance(poller, Poller) else None
 
     # -- what is watched ---------------------------------------------------------------------------------------
 
@@ -95,7 +105,7 @@ class Registry:
     def remove(self, fileobj: Any, event: int) -> bool:
         """Cease to watch *fileobj* for *event*; tell whether it was watched.  It may be closed already."""
         try:
-            key = self.poller.get_key(fileobj)
+            key = self._poller.get_key(fileobj)
         except (KeyError, ValueError, RuntimeError):
             return False
         if not key.events & event:
@@ -118,14 +128,16 @@ class Registry:
 
     def key_of(self, fd: int) -> SelectorKey | None:
         """Return the selector's key of descriptor *fd*, None if nobody waits for it."""
+        if self._ours is not None:
+            return self._ours.key_of(fd)
         try:
-            return self.poller.get_map()[fd]
+            return self._poller.get_map()[fd]
         except KeyError:
             return None
 
     def _change(self, key: SelectorKey, events: int) -> None:
         """Have the kernel watch for *events*, whatever it believes to know about the descriptor."""
-        if events == key.events and not isinstance(self.poller, Poller):
+        if events == key.events and self._ours is None:
             # A foreign selector may spare itself a modification that changes nothing; these two calls it cannot.
             self.poller.unregister(key.fd)
             self.poller.register(key.fileobj, events, key.data)
@@ -143,8 +155,8 @@ class Registry:
         """A file was closed while it was registered and its number has a new owner.  If the file lives on under
         another number, an epoll set goes on to report it, now in the new owner's name: only a new set forgets
         it."""
-        if isinstance(self.poller, Poller) and self.poller.outlives_close:
-            self._rebuild(self.poller)
+        if self._ours is not None and self._ours.outlives_close:
+            self._rebuild(self._ours)
 
     def _drop(self, key: SelectorKey) -> None:
         """Empty a registration whose file is gone."""
@@ -156,9 +168,9 @@ class Registry:
 
     def select(self, wait: float | None) -> list[tuple[SelectorKey, int]]:
         """Wait at most *wait* seconds and return what is ready; repair what the poller found out of order."""
-        poller = self.poller
-        if not isinstance(poller, Poller):
-            return poller.select(bounded(wait))
+        poller = self._ours
+        if poller is None:
+            return self._poller.select(bounded(wait))
         ready = poller.select(wait)
         if poller.strays:
             self._rebuild(poller)
@@ -201,11 +213,11 @@ class Registry:
         """
         self.turn += 1
         forked = ForkedPoller({key.fd: key for key in self.poller.get_map().values()})
-        if isinstance(self.poller, Poller):
-            self.poller.drop()
+        if self._ours is not None:
+            self._ours.drop()
         else:
-            self.poller.close()
-        self.poller = forked
+            self._poller.close()
+        self._use(forked)
 
     def move_to(self, poller: BaseSelector) -> None:
         """Register with *poller* everything that is registered now and still open, and use it from here on."""
@@ -214,7 +226,7 @@ class Registry:
                 poller.register(key.fileobj, key.events, key.data)
             except (OSError, ValueError):
                 key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
-        self.poller = poller
+        self._use(poller)
 
 
 class ForkedPoller(Poller):

@@ -38,7 +38,10 @@ def descriptor_of(fileobj: Any) -> int:
 
     Raises ValueError if it is neither or is closed (fileno() is -1), as the ``selectors`` module does.
     """
-    fd = fileobj if isinstance(fileobj, int) else fileobj.fileno() if hasattr(fileobj, "fileno") else None
+    if isinstance(fileobj, int):
+        fd = fileobj
+    else:
+        fd = fileobj.fileno() if hasattr(fileobj, "fileno") else -1
     if not isinstance(fd, int) or fd < 0:
         raise ValueError(f"{fileobj!r} is not an open file: give a descriptor, or an object whose fileno() is one")
     return fd
@@ -107,6 +110,10 @@ class Poller(BaseSelector):
                 if key.fileobj is fileobj:
                     return key
             raise KeyError(f"{fileobj!r} is not registered") from None
+
+    def key_of(self, fd: int) -> SelectorKey | None:
+        """Return the key of descriptor *fd*; None if it is not registered."""
+        return self._keys.get(fd)
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
         """Return a read-only view of the keys by descriptor (int)."""
