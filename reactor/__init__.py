@@ -30,17 +30,34 @@ from reactor.core.probe import Probe
 from reactor.errors import ReactorError
 from reactor.flow import Watermarks
 from reactor.framing.codec import Codec
-from reactor.framing.delimiter import Delimited, Lines
-from reactor.framing.fixed import FixedSize
 from reactor.framing.length import LengthPrefixed
-from reactor.framing.netstring import Netstrings
-from reactor.framing.raw import Raw
+from reactor.later import later
 from reactor.net.addresses import format_address, parse_address
-from reactor.net.datagram import DatagramEndpoint
 from reactor.net.listener import Listener
 from reactor.net.protocol import DatagramProtocol, FramedProtocol, Protocol
 from reactor.net.reactor import Reactor
 from reactor.net.stream import Stream
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from reactor.framing.delimiter import Delimited, Lines
+    from reactor.framing.fixed import FixedSize
+    from reactor.framing.netstring import Netstrings
+    from reactor.framing.raw import Raw
+    from reactor.net.datagram import DatagramEndpoint
+
+__getattr__ = later(
+    __name__,
+    {
+        "DatagramEndpoint": "reactor.net.datagram",
+        "Delimited": "reactor.framing.delimiter",
+        "FixedSize": "reactor.framing.fixed",
+        "Lines": "reactor.framing.delimiter",
+        "Netstrings": "reactor.framing.netstring",
+        "Raw": "reactor.framing.raw",
+    },
+)
 
 __version__ = "0.1.0"
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import stat
-import threading
+from _thread import RLock, get_ident
 from collections.abc import Callable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    import threading
     from socket import socket as Socket
     from typing import Any
 
@@ -47,6 +47,23 @@ class Ops:
         sock = socket.socket(fileno=fd)
         sock.setblocking(False)
         return sock
+
+    def accept_from(self, listener: Socket) -> Callable[[], tuple[Socket, Any]]:
+        """Return a function that does what ``listener.accept()`` does, see accept(2).
+
+        That method asks its socket for family and kind each time, which costs a third of all that it does; here
+        they are asked for once.
+        """
+        if type(listener) is not socket.socket:
+            return listener.accept
+        take = listener._accept  # type: ignore[attr-defined]
+        family, kind, proto = int(listener.family), int(listener.type), listener.proto
+
+        def accept() -> tuple[Socket, Any]:
+            fd, address = take()
+            return socket.socket(family, kind, proto, fd), address
+
+        return accept
 
     def socketpair(self) -> tuple[Socket, Socket]:
         """Return two connected non-blocking sockets, see socketpair(2)."""
@@ -139,28 +156,36 @@ class Ops:
 
     def set_signal(self, signum: int, handler: Any) -> Any:
         """Install *handler* and return the previous one.  Raises ValueError off the main thread."""
+        import signal  # here, and below: it costs as much as a tenth of this package, and few programs need it
+
         return signal.signal(signum, handler)
 
     def set_wakeup_fd(self, fd: int) -> int:
         """Have the C-level signal handler write to *fd*; return the previous one, -1 for none."""
+        import signal
+
         return signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
 
     def restart_system_calls(self, signum: int) -> None:
         """Let *signum* not interrupt system calls of other code in this process, see siginterrupt(3)."""
+        import signal
+
         signal.siginterrupt(signum, False)
 
     #: Return the number of the calling thread.  The C function itself: it is asked at every call.
-    thread_id = staticmethod(threading.get_ident)
+    thread_id = staticmethod(get_ident)
 
     def start_thread(self, target: Callable[[], None], name: str) -> threading.Thread:
         """Start and return a daemon thread."""
+        import threading  # likewise
+
         thread = threading.Thread(target=target, name=name, daemon=True)
         thread.start()
         return thread
 
-    def rlock(self) -> threading.RLock:
+    def rlock(self) -> RLock:
         """Return a new lock that its holder may take again: a signal handler may interrupt the holder."""
-        return threading.RLock()
+        return RLock()
 
     def after_fork_in_child(self, callback: Callable[[], None]) -> None:
         """Call *callback* in every child that this process forks, for ever, see os.register_at_fork."""

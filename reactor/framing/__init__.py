@@ -12,11 +12,27 @@ the two), then the formats: ``raw``, ``fixed``, ``delimiter``, ``netstring``, ``
 from __future__ import annotations
 
 from reactor.framing.codec import Codec
-from reactor.framing.delimiter import Delimited, Lines
-from reactor.framing.fixed import FixedSize
 from reactor.framing.length import LengthPrefixed
-from reactor.framing.netstring import Netstrings
-from reactor.framing.raw import Raw
 from reactor.framing.scanner import accel_status
+from reactor.later import later
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from reactor.framing.delimiter import Delimited, Lines
+    from reactor.framing.fixed import FixedSize
+    from reactor.framing.netstring import Netstrings
+    from reactor.framing.raw import Raw
+
+__getattr__ = later(
+    __name__,
+    {
+        "Delimited": "reactor.framing.delimiter",
+        "FixedSize": "reactor.framing.fixed",
+        "Lines": "reactor.framing.delimiter",
+        "Netstrings": "reactor.framing.netstring",
+        "Raw": "reactor.framing.raw",
+    },
+)
 
 __all__ = ["Codec", "Delimited", "FixedSize", "LengthPrefixed", "Lines", "Netstrings", "Raw", "accel_status"]

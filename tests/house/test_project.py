@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -16,7 +17,9 @@ TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/
 
 #: What an application that embeds the reactor should not pay for before it needs it.
 HEAVY = {
-    "argparse", "asyncio", "concurrent.futures", "dataclasses", "inspect", "logging", "ssl", "subprocess", "typing",
+    "argparse", "asyncio", "concurrent.futures", "dataclasses", "inspect", "logging", "signal", "ssl",
+    "subprocess", "threading", "typing", "reactor.framing.delimiter", "reactor.net.connector",
+    "reactor.net.datagram", "reactor.net.resolver",
 }  # fmt: skip
 
 
@@ -65,6 +68,18 @@ def test_importing_the_package_loads_few_modules_beside_its_own() -> None:
     """It takes at most a third as many modules of the standard library as ``import asyncio`` does."""
     taken = {name for name in loaded_by("import reactor") if name.split(".")[0] != "reactor"}
     assert len(taken) * 3 <= len(loaded_by("import asyncio")), sorted(taken)
+
+
+@pytest.mark.parametrize("package", ["reactor", "reactor.framing"])
+def test_every_name_of_a_package_is_there_when_it_is_asked_for(package: str) -> None:
+    """Also those that are loaded late; any other is an AttributeError, as of every module."""
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        value = getattr(module, name)
+        assert getattr(value, "__name__", name) == name
+        assert vars(module)[name] is value
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Lanes'"):
+        module.Lanes  # noqa: B018
 
 
 @pytest.mark.slow
