@@ -91,7 +91,7 @@ int batch_send(int fd, const int64_t *jobs, size_t count, const char *data, size
         return -EINVAL;
     memset(messages, 0, count * sizeof(messages[0]));
     for (size_t i = 0; i < count; i++) {
-        const int64_t length = jobs[2 * i], name = jobs[2 * i + 1];
+        const int64_t length = jobs[i], name = jobs[count + i];
 
         if (length < 0 || (uint64_t)length > size || name < 0 || (uint64_t)name > names_size)
             return -EINVAL;

@@ -40,8 +40,8 @@ typedef struct {
 /* Receive what is there, `most` datagrams at the most, without waiting.  Returns their number, at least 1, or -errno. */
 int batch_receive(int fd, int most, batch_place *place);
 
-/* Send `count` datagrams, in order and without waiting: jobs[2 * i] bytes of data to the address in the next
- * jobs[2 * i + 1] bytes of `names`; none, if that is 0: to whom the socket is connected.  Returns how many were sent,
+/* Send `count` datagrams, in order and without waiting: jobs[i] bytes of data to the address in the next
+ * jobs[count + i] bytes of `names`; none, if that is 0: to whom the socket is connected.  Returns how many were sent,
  * and sets *error to why the next was not: 0 if that was all.  Returns -EINVAL, having sent nothing, if there are too
  * many jobs or they do not add up to `size` and `names_size`. */
 int batch_send(int fd, const int64_t *jobs, size_t count, const char *data, size_t size, const char *names,

@@ -152,9 +152,9 @@ class Batch:
 
     def send(self, fd: int, postings: Sequence[Posting]) -> tuple[int, int]:
         """Send up to 64 datagrams; return how many were sent, and the errno why the next was not, 0 after all."""
-        jobs = array("q", [size for data, _, name in postings for size in (len(data), len(name))])
-        data = b"".join([posting[0] for posting in postings])
-        names = b"".join([posting[2] for posting in postings])
+        pieces, _, addresses = zip(*postings, strict=True)
+        jobs = array("q", [*map(len, pieces), *map(len, addresses)])
+        data, names = b"".join(pieces), b"".join(addresses)
         pointer: Any = self._from_buffer("int64_t[]", jobs)
         sent = self._lib.batch_send(fd, pointer, len(postings), data, len(data), names, len(names), self._why)
         assert sent >= 0, "the jobs do not add up"

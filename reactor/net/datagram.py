@@ -384,12 +384,16 @@ class DatagramEndpoint:
         """Call *method* of the protocol; report what it raises, and tell whether it raised nothing."""
         try:
             method(*args)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as exc:
-            self._hub.reports.failure(exc, method)
+            self._on_raised(exc, method)
             return False
         return True
+
+    def _on_raised(self, exc: BaseException, method: Callable[..., object]) -> None:
+        """*method* of the protocol has raised *exc*: that ends nothing."""
+        if isinstance(exc, KeyboardInterrupt | SystemExit):
+            raise exc
+        self._hub.reports.failure(exc, method)
 
 
 def _peer_of(sock: socket.socket) -> Any:
