@@ -12,6 +12,7 @@ typedef struct {
     uint64_t value;
     int verdict;
     size_t length;
+    size_t count;
     char program[...];
 } scan_cuts;
 
@@ -24,6 +25,10 @@ typedef struct {
 void scan_length(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts);
 void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts);
 void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t size, size_t at, scan_cuts *cuts);
+void scan_on_length(const scan_layout *layout, const char *data, size_t size, scan_cuts *cuts);
+void scan_on_varint(uint64_t limit, const char *data, size_t size, scan_cuts *cuts);
+void scan_on_rest(size_t count, scan_cuts *cuts);
+int scan_has_room(const scan_cuts *cuts);
 
 typedef struct {
     size_t size;
@@ -86,18 +91,36 @@ size_t drive_bucket(uint64_t value);
 
 #define PUMP_WORKS ...
 #define PUMP_EVENTS ...
+#define PUMP_FORMATS ...
+#define PUMP_RAW ...
+#define PUMP_LENGTH ...
+#define PUMP_VARINT ...
 
 typedef struct {
-    const unsigned char *pumped;
+    int kind;
+    scan_layout layout;
+    uint64_t limit;
+    pack_layout pack;
+} pump_format;
+
+typedef struct {
+    const unsigned char *pumped, *framed;
     size_t known;
+    const pump_format *formats;
+    size_t format_count;
     char *arena;
     size_t room, share;
-    int64_t *arrivals, *readiness;
+    scan_cuts *cuts;
+    int64_t *fds, *sizes, *counts, *readiness;
+    char *outgoing;
+    size_t outgoing_room;
     size_t arrival_count, readiness_count;
+    int uniform;
 } pump_place;
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
-int pump_send(int64_t *jobs, size_t count, const char *data, size_t size);
+int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total, int64_t *taken);
 
 #define BATCH_WORKS ...
 #define BATCH_DATAGRAMS ...

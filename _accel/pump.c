@@ -1,7 +1,8 @@
 /* The pump; read pump.h first.
  *
- * THE INVARIANT of the waiting loop: `used <= room`, and every recv is given at most `room - used` bytes behind
- * `arena + used`.  Of the sending loop: `given <= size`, checked for all jobs before the first byte leaves.
+ * THE INVARIANT of the waiting loop: `used <= room`, every recv is given at most `room - used` bytes behind
+ * `arena + used`, and the program has cut exactly arena[0 .. used).  Of the sending: `given <= size_count`,
+ * `taken <= total`, `made <= room`; every job is checked and framed before the first byte leaves.
  *
  * EINTR is no error here: a level-triggered descriptor is reported again, and Python looks at its signals between two
  * calls.  So a call that was interrupted simply found nothing.
@@ -18,13 +19,32 @@
 /* An arena with less room than this is full: a recv of a few bytes costs as much as one of many. */
 #define PUMP_CRUMB 4096
 
+/* Have the program cut data[0 .. size) as the format says; returns what the table of counts says of it. */
+static int64_t cut_arrival(const pump_format *format, const char *data, size_t size, scan_cuts *cuts)
+{
+    const size_t before = cuts->count;
+
+    cuts->end = 0;
+    if (format->kind == PUMP_LENGTH)
+        scan_on_length(&format->layout, data, size, cuts);
+    else if (format->kind == PUMP_VARINT)
+        scan_on_varint(format->limit, data, size, cuts);
+
+    const int64_t count = (int64_t)(cuts->count - before);
+
+    if (cuts->end == size)
+        return count;
+    scan_on_rest(size - cuts->end, cuts);
+    return -count;
+}
+
 /* recv for a descriptor that epoll told ready; 1 if there is an arrival to tell of. */
 static int receive_arrival(int fd, pump_place *place, size_t *used)
 {
-    int64_t *arrival = place->arrivals + 3 * place->arrival_count;
+    const size_t row = place->arrival_count, format = (size_t)place->pumped[fd] - 1;
     size_t room = place->room - *used;
 
-    if (room < PUMP_CRUMB)
+    if (room < PUMP_CRUMB || !scan_has_room(place->cuts) || format >= place->format_count)
         return 0;
     if (room > place->share)
         room = place->share;
@@ -33,11 +53,15 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
 
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
-    arrival[0] = fd;
-    arrival[1] = (int64_t)*used;
-    arrival[2] = size >= 0 ? (int64_t)size : -(int64_t)errno;
-    if (size > 0)
+    place->fds[row] = fd;
+    place->sizes[row] = size >= 0 ? (int64_t)size : -(int64_t)errno;
+    place->counts[row] = 0;
+    if (size > 0) {
+        place->counts[row] = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->cuts);
         *used += (size_t)size;
+    }
+    if (size <= 0 || (place->counts[row] != 0 && place->counts[row] != 1))
+        place->uniform = 0;
     return 1;
 }
 
@@ -47,6 +71,8 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     size_t used = 0;
 
     place->arrival_count = place->readiness_count = 0;
+    place->cuts->length = place->cuts->count = 0;
+    place->uniform = 1;
 
     const int count = epoll_wait(epoll_fd, events, PUMP_EVENTS, timeout);
 
@@ -70,30 +96,75 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     return 0;
 }
 
-int pump_send(int64_t *jobs, size_t count, const char *data, size_t size)
+/* What pump_send is given, by its names in pump.h. */
+typedef struct {
+    const int64_t *fds;
+    int64_t *lengths, *taken;
+    size_t streams;
+    const uint64_t *sizes;
+    size_t count;
+    const char *payloads;
+    size_t total;
+} post;
+
+/* Check everything, and make the frames of those streams that have lengths.  Replaces the number of payloads by that of
+ * bytes, and `taken` by how many of them are payloads.  False if something does not add up. */
+static int make_frames(const pump_place *place, const post *p)
 {
-    size_t given = 0;
+    size_t given = 0, taken = 0, made = 0;
+
+    for (size_t row = 0; row < p->streams; row++) {
+        const int64_t fd = p->fds[row], count = p->lengths[row];
+        const uint64_t *sizes = p->sizes + given;
+        size_t length = 0;
+
+        if (fd < 0 || (uint64_t)fd >= place->known || place->framed[fd] >= place->format_count)
+            return 0;
+        if (count < 0 || (uint64_t)count > p->count - given)
+            return 0;
+        const pump_format *format = &place->formats[place->framed[fd]];
+        for (size_t i = 0; i < (size_t)count; i++) {
+            if (sizes[i] > p->total - taken - length)
+                return 0;
+            length += (size_t)sizes[i];
+        }
+        p->lengths[row] = p->taken[row] = (int64_t)length;
+        if (format->kind != PUMP_RAW && count != 0) {
+            const size_t framed = pack_lengths(&format->pack, p->payloads + taken, length, sizes,
+                                               (size_t)count, place->outgoing + made, place->outgoing_room - made);
+            if (framed == 0)
+                return 0;
+            made += framed;
+            p->lengths[row] = (int64_t)framed;
+        }
+        given += (size_t)count;
+        taken += length;
+    }
+    return given == p->count && taken == p->total;
+}
+
+int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total, int64_t *taken)
+{
+    const post p = {table, table + streams, taken, streams, sizes, count, payloads, total};
+    const char *raw = payloads, *framed = place->outgoing;
     int short_of_all = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (jobs[2 * i + 1] < 0 || (uint64_t)jobs[2 * i + 1] > size - given)
-            return -EINVAL;
-        given += (size_t)jobs[2 * i + 1];
-    }
-    if (given != size)
+    if (!make_frames(place, &p))
         return -EINVAL;
-    for (size_t i = 0; i < count; i++) {
-        const size_t length = (size_t)jobs[2 * i + 1];
-        const ssize_t sent = send((int)jobs[2 * i], data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (size_t row = 0; row < streams; row++) {
+        const int is_raw = place->formats[place->framed[p.fds[row]]].kind == PUMP_RAW;
+        const size_t length = (size_t)p.lengths[row];
+        const ssize_t sent = send((int)p.fds[row], is_raw ? raw : framed, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        data += length;
-        if (sent >= 0 && (size_t)sent == length)
-            continue;
-        short_of_all++;
+        raw += p.taken[row];
+        if (!is_raw)
+            framed += length;
+        short_of_all += sent < 0 || (size_t)sent != length;
         if (sent >= 0)
-            jobs[2 * i + 1] = sent;
+            p.taken[row] = sent;
         else
-            jobs[2 * i + 1] = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -(int64_t)errno;
+            p.taken[row] = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -(int64_t)errno;
     }
     return short_of_all;
 }
@@ -106,9 +177,10 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     return -ENOSYS;
 }
 
-int pump_send(int64_t *jobs, size_t count, const char *data, size_t size)
+int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total, int64_t *taken)
 {
-    (void)jobs, (void)count, (void)data, (void)size;
+    (void)place, (void)table, (void)streams, (void)sizes, (void)count, (void)payloads, (void)total, (void)taken;
     return -ENOSYS;
 }
 

@@ -23,8 +23,8 @@ static void step(scan_cuts *cuts, size_t count, char letter)
     cuts->program[cuts->length++] = letter;
 }
 
-/* Is there room for a frame?  One question a frame covers both of its steps. */
-static int has_room(const scan_cuts *cuts)
+/* One question a frame covers all of its steps. */
+int scan_has_room(const scan_cuts *cuts)
 {
     return cuts->length <= SCAN_PROGRAM_SIZE - SCAN_STEP_SIZE;
 }
@@ -35,6 +35,17 @@ static void cut(scan_cuts *cuts, size_t skip, size_t count)
     if (skip != 0)
         step(cuts, skip, 'x');
     step(cuts, count, 's');
+    cuts->count++;
+}
+
+void scan_on_rest(size_t count, scan_cuts *cuts)
+{
+    step(cuts, count, 's');
+}
+
+static void begin(scan_cuts *cuts)
+{
+    cuts->length = cuts->count = 0;
 }
 
 static void stop(scan_cuts *cuts, size_t end, int verdict, uint64_t value)
@@ -63,12 +74,11 @@ static int is_sound(const scan_layout *layout)
         && layout->strip <= layout->shortest;
 }
 
-void scan_length(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts)
+static void cut_lengths(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts)
 {
     const unsigned char *bytes = (const unsigned char *)data;
     const size_t header = layout->offset + layout->size;
 
-    cuts->length = 0;
     if (!is_sound(layout) || at > size) {
         stop(cuts, at, SCAN_TOO_LONG, 0);
         return;
@@ -89,7 +99,7 @@ void scan_length(const scan_layout *layout, const char *data, size_t size, size_
             stop(cuts, at, SCAN_MORE, total);
             return;
         }
-        if (!has_room(cuts)) {
+        if (!scan_has_room(cuts)) {
             stop(cuts, at, SCAN_FULL, 0);
             return;
         }
@@ -97,6 +107,17 @@ void scan_length(const scan_layout *layout, const char *data, size_t size, size_
         at += total;
     }
     stop(cuts, at, SCAN_MORE, header);
+}
+
+void scan_length(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts)
+{
+    begin(cuts);
+    cut_lengths(layout, data, size, at, cuts);
+}
+
+void scan_on_length(const scan_layout *layout, const char *data, size_t size, scan_cuts *cuts)
+{
+    cut_lengths(layout, data, size, 0, cuts);
 }
 
 /* -- varint ------------------------------------------------------------------------------------------------ */
@@ -116,11 +137,10 @@ static size_t read_varint(const unsigned char *bytes, size_t left, uint64_t *val
     return 0;
 }
 
-void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts)
+static void cut_varints(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts)
 {
     const unsigned char *bytes = (const unsigned char *)data;
 
-    cuts->length = 0;
     while (at < size) {
         const size_t left = size - at;
         uint64_t value;
@@ -142,7 +162,7 @@ void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_
             stop(cuts, at, SCAN_MORE, value + header);
             return;
         }
-        if (!has_room(cuts)) {
+        if (!scan_has_room(cuts)) {
             stop(cuts, at, SCAN_FULL, 0);
             return;
         }
@@ -150,6 +170,17 @@ void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_
         at += header + (size_t)value;
     }
     stop(cuts, at, SCAN_MORE, 1);
+}
+
+void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts)
+{
+    begin(cuts);
+    cut_varints(limit, data, size, at, cuts);
+}
+
+void scan_on_varint(uint64_t limit, const char *data, size_t size, scan_cuts *cuts)
+{
+    cut_varints(limit, data, size, 0, cuts);
 }
 
 /* -- netstrings -------------------------------------------------------------------------------------------- */
@@ -186,7 +217,7 @@ void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t si
     const unsigned char *bytes = (const unsigned char *)data;
     size_t comma = 0; /* the one behind the frame before: it is skipped together with the next head */
 
-    cuts->length = 0;
+    begin(cuts);
     while (at < size) {
         const size_t left = size - at;
         const head found = read_head(bytes + at, left, digits < 18 ? digits : 18);
@@ -208,7 +239,7 @@ void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t si
             stop(cuts, at, SCAN_NO_COMMA, found.value);
             return;
         }
-        if (!has_room(cuts)) {
+        if (!scan_has_room(cuts)) {
             stop(cuts, at, SCAN_FULL, 0);
             return;
         }

@@ -31,9 +31,9 @@ enum {
     SCAN_NO_COMMA = 5         /* `value` is the length of the netstring */
 };
 
-/* Room for the program.  Two numbers of at most 20 digits and two letters a frame: 42 bytes at worst, 6 or 7
- * usually, so that one program cuts about 4,000 frames. */
-#define SCAN_STEP_SIZE 42
+/* Room for the program.  Two numbers of at most 20 digits and two letters a frame, and one more of each for what is
+ * left behind the last: 63 bytes at worst.  Usually a frame takes 6 or 7, so that one program cuts about 4,000. */
+#define SCAN_STEP_SIZE 63
 #ifndef SCAN_PROGRAM_SIZE /* the fuzzer makes it small, so that it is full often */
 #define SCAN_PROGRAM_SIZE (32 * 1024)
 #endif
@@ -44,6 +44,7 @@ typedef struct {
     uint64_t value;   /* what the verdict says it is */
     int verdict;      /* one of the enumeration above */
     size_t length;    /* bytes of the program; it is not terminated by a NUL */
+    size_t count;     /* frames that it cuts */
     char program[SCAN_PROGRAM_SIZE];
 } scan_cuts;
 
@@ -60,5 +61,15 @@ typedef struct {
 void scan_length(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts);
 void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts);
 void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t size, size_t at, scan_cuts *cuts);
+
+/* As the first two, for data[0 .. size), which lies right behind what the program has cut already: it goes on. */
+void scan_on_length(const scan_layout *layout, const char *data, size_t size, scan_cuts *cuts);
+void scan_on_varint(uint64_t limit, const char *data, size_t size, scan_cuts *cuts);
+
+/* Take the next `count` bytes as they are.  The program must have room, see scan_has_room. */
+void scan_on_rest(size_t count, scan_cuts *cuts);
+
+/* Is there room for a frame, and for what is left behind it? */
+int scan_has_room(const scan_cuts *cuts);
 
 #endif

@@ -14,8 +14,16 @@ Byte counts end in ``_BYTES`` or are named ``SIZE``; durations are float seconds
 #: one greedy peer cannot hold the turn.
 SCRATCH_BYTES = 256 * 1024
 
+#: Bytes of a large frame that one stream may take in one turn, straight into the frame's own buffer, before the
+#: others have theirs: what has begun is better finished while its memory is near.  libuv reads up to 2 MiB.
+TURN_BYTES = 1024 * 1024
+
 #: Where the pump receives for all streams of a turn; what does not fit waits for the next turn.
 ARENA_BYTES = 1024 * 1024
+
+#: Ready streams up to which the pump leaves receiving to each of them: its two calls cost about as much as so many
+#: streams do without it.
+PUMP_FEW = 4
 
 #: Datagrams that one endpoint may receive in one turn before the others have theirs.
 DATAGRAM_BATCH = 64

@@ -24,7 +24,7 @@ from abc import ABC, abstractmethod
 
 from reactor.errors import FrameTooLong, FrameTruncated, FramingError, OptionError
 from reactor.framing.partial import Broken, Partial, no_room
-from reactor.framing.seam import FAULTS, Payload, Scanner
+from reactor.framing.seam import FAULTS, Payload, Scanner, Wire
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -59,17 +59,19 @@ class Codec(ABC):
     a template may be shared by any number of threads, because ``fresh`` only reads it.
     """
 
-    __slots__ = ("_partial", "_scan", "max_frame_length")
+    __slots__ = ("_partial", "_scan", "_spares", "max_frame_length")
 
     #: The attributes that ``fresh`` hands on.  A subclass that adds settings lists them in its own tuple.
-    settings: ClassVar[tuple[str, ...]] = ("_scan", "max_frame_length")
+    settings: ClassVar[tuple[str, ...]] = ("_scan", "_spares", "max_frame_length")
 
     _scan: Scanner
+    _spares: list[bytearray]
     max_frame_length: int
 
     def __init__(self, scan: Scanner, max_frame_length: int) -> None:
         self._scan = scan
         self._partial: Partial | Broken | None = None
+        self._spares = []
         self.max_frame_length = max_frame_length
 
     def fresh(self) -> Self:
@@ -85,6 +87,11 @@ class Codec(ABC):
         return twin
 
     # -- receiving ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether the next byte is the first of a frame: nothing is held, and no fault has ended the stream."""
+        return self._partial is None
 
     def feed(self, data: Payload) -> list[bytes]:
         """Take *data* and return the frames that it completes, in order, as bytes; often none, often many.
@@ -140,11 +147,16 @@ class Codec(ABC):
         """
         if self._partial is None:
             raise no_room()
-        whole = self._partial.advance(size)
+        partial = self._partial
+        whole = partial.advance(size)
         if whole is None:
             return []
+        assert isinstance(partial, Partial)
         self._partial = None
-        return self._cut(whole)
+        try:
+            return self._cut(whole)
+        finally:
+            partial.retire(whole)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -160,13 +172,34 @@ class Codec(ABC):
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
         return b"".join(map(self.encode, payloads))
 
+    def frame(self, payloads: list[bytes]) -> bytes:
+        """Return ``encode`` of each of *payloads*, joined, where ``takes_any``: bytes, and each within the
+        limit."""
+        return self.encode_many(payloads)
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether ``encode`` takes every payload of at most ``max_frame_length`` bytes, whatever is in it."""
+        return False
+
+    @property
+    def wire(self) -> Wire | None:
+        """The format in numbers, if whoever has many streams at hand may cut and make its frames in C; else
+        None."""
+        return None
+
+    def encode_pieces(self, payload: Payload) -> list[bytes]:
+        """Return ``encode``'s result in pieces that make it when joined, so that a large payload need not be
+        copied."""
+        return [self.encode(payload)]
+
     # -- for the formats ---------------------------------------------------------------------------------------
 
     def _held(self, rest: bytes, need: int) -> Partial:
         """Return the state that holds *rest* of a chunk, which is worth another look from *need* bytes on."""
-        return Partial(rest, need)
+        return Partial(rest, need, self._spares)
 
-    def _cut(self, whole: bytearray) -> list[bytes]:
+    def _cut(self, whole: memoryview) -> list[bytes]:
         """Return the frame in *whole*, all bytes of a large one; a format that can does it with one copy."""
         return self.feed(whole)
 

@@ -27,7 +27,7 @@ class Unterminated(Partial):
     __slots__ = ("_delimiter",)
 
     def __init__(self, start: bytes, delimiter: bytes, enough: int) -> None:
-        super().__init__(start, enough)
+        super().__init__(start, enough, [])
         self._delimiter = delimiter
 
     def add(self, data: bytes) -> bytes | None:

@@ -43,5 +43,5 @@ class FixedSize(Codec):
             raise FrameMalformed(f"a frame has {self.max_frame_length} bytes, this payload only {len(payload)}")
         return payload
 
-    def _cut(self, whole: bytearray) -> list[bytes]:
+    def _cut(self, whole: memoryview) -> list[bytes]:
         return [bytes(whole)]

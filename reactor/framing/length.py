@@ -29,7 +29,7 @@ from reactor.errors import FrameMalformed, OptionError
 from reactor.framing.codec import Codec, checked_limit, flat_bytes
 from reactor.framing.scanner import backend
 from reactor.framing.scanner_pure import length_head, length_reader, varint_head
-from reactor.framing.seam import Layout, Payload
+from reactor.framing.seam import Layout, Payload, Wire
 from reactor.limits import MAX_FRAME_LENGTH
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -78,15 +78,17 @@ class LengthPrefixed(Codec):
             if (byteorder, offset, adjustment, strip) != ("big", 0, 0, None):
                 raise OptionError("a varint length takes no byteorder, offset, adjustment or strip")
             super().__init__(chosen.varint_scanner(limit), limit)
-            self._form = Form(None, varint_head, chosen.packer(0, "big", 0))
+            wire = Wire(None, limit, 0, "big", 0) if chosen.NAME == "native" else None
+            self._form = Form(None, varint_head, chosen.packer(0, "big", 0), wire)
             return
         layout = checked_layout(size, byteorder, offset, adjustment, strip, limit)
         super().__init__(chosen.length_scanner(layout), layout.high + layout.extra - layout.strip)
         if offset == 0 and layout.strip == size and adjustment <= 0:
             head = length_head(layout.size, byteorder, -adjustment)
-            self._form = Form(layout, head, chosen.packer(layout.size, byteorder, -adjustment))
+            wire = Wire(layout, limit, layout.size, byteorder, -adjustment) if chosen.NAME == "native" else None
+            self._form = Form(layout, head, chosen.packer(layout.size, byteorder, -adjustment), wire)
         else:
-            self._form = Form(layout, None, None)
+            self._form = Form(layout, None, None, None)
 
     def feed(self, data: Payload) -> list[bytes]:
         """Take *data* and return the frames that it completes; ``Codec.feed`` has the contract and the errors."""
@@ -119,6 +121,12 @@ class LengthPrefixed(Codec):
         assert form.layout is not None
         return completed(payload, form.layout)
 
+    def encode_pieces(self, payload: Payload) -> list[bytes]:
+        """Return ``encode``'s result in pieces: the length, and *payload* itself, if it is bytes."""
+        if type(payload) is not bytes or self._form.head is None or len(payload) > self.max_frame_length:
+            return [self.encode(payload)]
+        return [self._form.head(len(payload)), payload]
+
     def encode_many(self, payloads: Iterable[Payload]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
         payloads = payloads if isinstance(payloads, list) else list(payloads)
@@ -131,26 +139,46 @@ class LengthPrefixed(Codec):
             self._too_long(next(size for size in sizes if size > self.max_frame_length))
         return self._form.pack(payloads, sizes)
 
-    def _cut(self, whole: bytearray) -> list[bytes]:
+    def frame(self, payloads: list[bytes]) -> bytes:
+        """Return *payloads*, of which each can be sent, each behind its length."""
+        if len(payloads) == 1:
+            payload = payloads[0]
+            return self._form.head(len(payload)) + payload  # type: ignore[misc]  # there is one, since it takes any
+        return self.encode_many(payloads)
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether every payload within the limit can be sent: if it is simply put behind its length."""
+        return self._form.head is not None
+
+    @property
+    def wire(self) -> Wire | None:
+        """The format in numbers, if it is scanned in C and ``takes_any``."""
+        return self._form.wire
+
+    def _cut(self, whole: memoryview) -> list[bytes]:
         if self._form.layout is None:
             return self.feed(whole)
-        return [bytes(memoryview(whole)[self._form.strip :])]
+        return [whole[self._form.strip :].tobytes()]
 
 
 class Form:
     """What the options of a ``LengthPrefixed`` come to: worked out once, shared by its decoders.
 
-    *layout* is None for a varint, *head* and *pack* are None if payloads cannot simply be put behind a length.
-    ``read(data)[0] + extra`` is the size of the frame at the start of *data*, if that has from ``shortest`` to
-    ``longest`` bytes.
+    *layout* is None for a varint, *head* and *pack* are None if payloads cannot simply be put behind a length,
+    *wire* also if the scanner is not compiled.  ``read(data)[0] + extra`` is the size of the frame at the start of
+    *data*, if that has from ``shortest`` to ``longest`` bytes.
     """
 
-    __slots__ = ("extra", "head", "layout", "longest", "pack", "read", "shortest", "strip")
+    __slots__ = ("extra", "head", "layout", "longest", "pack", "read", "shortest", "strip", "wire")
 
-    def __init__(self, layout: Layout | None, head: Callable[[int], bytes] | None, pack: Packer | None) -> None:
+    def __init__(
+        self, layout: Layout | None, head: Callable[[int], bytes] | None, pack: Packer | None, wire: Wire | None
+    ) -> None:
         self.layout = layout
         self.head = head
         self.pack = pack
+        self.wire = wire
         if layout is None:
             self.read = length_reader(0, 1, "big")
             self.extra, self.strip, self.shortest, self.longest = 0, 0, 1, 0  # no chunk passes these bounds

@@ -37,3 +37,8 @@ class Netstrings(Codec):
         if len(payload) > self.max_frame_length:
             self._too_long(len(payload))
         return b"%d:%b," % (len(payload), payload)
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether every payload within the limit can be sent: yes."""
+        return True

@@ -13,8 +13,14 @@ that drips one byte at a time costs linear time: each byte is appended once and 
 ``recv_into``.  It would be simplest to allocate ``bytearray(need)`` as soon as the header is known.  But CPython
 fills a new bytearray with zeros, which makes every page resident (measured: 1 MiB each), so a peer could buy a
 mebibyte with four bytes.  Therefore the room grows with what has really arrived: nothing is lent for the first
-16 KiB, then at most three times what is already there, and never more than one read can fill.  Growing is cheap:
+16 KiB, then at most three times what is already there, and never more than one turn may fill.  Growing is cheap:
 realloc(3) of a large block moves page tables (mremap(2)), not bytes.
+
+**Spares.**  A frame that was received is copied once more, into the bytes that the application keeps, and its
+buffer is free again.  To give it back to malloc and to ask for another costs far more than the copy: the C library
+returns what lies at the end of the heap to the kernel, and each page that comes back has to be cleared and mapped.
+So a few buffers are kept, by the template, for whichever connection comes next.  A spare is memory that is there
+already, so it is lent whole.
 
 Rejected: a list of chunks, joined at the end.  A peer that sends two bytes at a time makes each pair cost 43.
 Read next: ``codec``.
@@ -23,7 +29,7 @@ Read next: ``codec``.
 from __future__ import annotations
 
 from reactor.errors import FramingError, OptionError, UsageError
-from reactor.limits import LARGE_FRAME_BYTES, SCRATCH_BYTES
+from reactor.limits import LARGE_FRAME_BYTES, MAX_FRAME_LENGTH, TURN_BYTES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -33,12 +39,16 @@ if TYPE_CHECKING:
 #: Bytes of a large frame that must have arrived before room is lent for the rest of it.
 TRUSTED_BYTES = LARGE_FRAME_BYTES // 4
 
-#: Room is lent for so many times what has arrived, at most for one full read.
+#: Room is lent for so many times what has arrived, at most for one turn.
 GROWTH = 3
+
+#: Buffers that a template keeps, and the largest that it does: a frame of the default limit, with its header.
+SPARES = 2
+SPARE_BYTES = MAX_FRAME_LENGTH + 64
 
 #: What room consists of before it is filled.  CPython has these pages from calloc(3) and never writes to them, so
 #: the kernel lets them all be its one page of zeros: they cost no memory and stay in the processor's nearest cache.
-ZEROS = memoryview(bytes(SCRATCH_BYTES))
+ZEROS = memoryview(bytes(TURN_BYTES))
 
 
 def no_room() -> UsageError:
@@ -47,12 +57,16 @@ def no_room() -> UsageError:
 
 
 class Partial:
-    """The first bytes of a frame that needs *need* of them before it is worth another look."""
+    """The first bytes of a frame that needs *need* of them before it is worth another look.
 
-    __slots__ = ("_buffer", "_filled", "_room", "need")
+    *spares* are buffers that nobody uses: one may be taken, and is given back by ``retire``.
+    """
 
-    def __init__(self, start: bytes, need: int) -> None:
+    __slots__ = ("_buffer", "_filled", "_room", "_spares", "need")
+
+    def __init__(self, start: bytes, need: int, spares: list[bytearray]) -> None:
         self.need = need
+        self._spares = spares
         self._buffer = bytearray(start)
         self._filled = -1  # -1: the buffer is exactly what has arrived; else how much of it has
         self._room: memoryview | None = None
@@ -79,8 +93,9 @@ class Partial:
             self._make_room()
         return self._room
 
-    def advance(self, size: int) -> bytearray | None:
-        """Account for *size* bytes received in the vacancy; return the whole frame when it is complete."""
+    def advance(self, size: int) -> memoryview | None:
+        """Account for *size* bytes received in the vacancy; return a view of the whole frame when it is
+        complete."""
         room = self._room
         if room is None:
             raise no_room()
@@ -88,16 +103,29 @@ class Partial:
             raise OptionError(f"buffer_updated({size}): the receive_buffer takes 0 to {len(room)} bytes")
         self._filled += size
         if self._filled == self.need:
-            return self._buffer
+            room.release()
+            return memoryview(self._buffer)[: self.need]
         if size < len(room):
             self._room = room[size:]
         else:
             self._make_room()
         return None
 
+    def retire(self, whole: memoryview) -> None:
+        """Let the buffer of *whole*, which ``advance`` has returned, serve another frame."""
+        whole.release()
+        if len(self._spares) < SPARES and len(self._buffer) <= SPARE_BYTES:
+            try:
+                self._buffer.append(self._buffer.pop())
+            except BufferError:  # a caller looks at what it received still
+                return
+            self._spares.append(self._buffer)
+
     def _make_room(self) -> None:
         filled = len(self)
-        more = min(self.need - filled, GROWTH * filled, SCRATCH_BYTES)
+        if self._room is None and self._take_spare(filled):
+            return
+        more = min(self.need - filled, GROWTH * filled, TURN_BYTES)
         if self._room is not None:
             self._room.release()
         try:
@@ -107,6 +135,20 @@ class Partial:
             self._buffer += ZEROS[:more]
         self._filled = filled
         self._room = memoryview(self._buffer)[filled:]
+
+    def _take_spare(self, filled: int) -> bool:
+        """Go on in a buffer that is there already, if there is one and it is large enough."""
+        try:
+            spare = self._spares.pop()
+        except IndexError:  # asking first whether there is one would leave time for another thread to take it
+            return False
+        if len(spare) < self.need:
+            return False
+        spare[:filled] = self._buffer
+        self._buffer = spare
+        self._filled = filled
+        self._room = memoryview(spare)[filled : self.need]
+        return True
 
     def _add_to_room(self, data: bytes) -> bytes | None:
         """``add`` while room is lent: the bytes go where they would have been received."""

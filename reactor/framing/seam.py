@@ -53,6 +53,26 @@ FAULTS: dict[int, tuple[type[FramingError], str]] = {
 }
 
 
+class Wire:
+    """How a format looks on the wire, for those who cut and frame for many streams at once, in C.
+
+    *layout* is that of the length field, None for a varint of at most *limit*; a payload of n bytes is sent behind
+    a field of *size* bytes (0: a varint) in byte *order* that holds ``n + bias``.  ``key`` is equal for equal
+    formats.
+    """
+
+    __slots__ = ("bias", "key", "layout", "limit", "order", "size")
+
+    def __init__(self, layout: Layout | None, limit: int, size: int, order: str, bias: int) -> None:
+        self.layout = layout
+        self.limit = limit
+        self.size = size
+        self.order = order
+        self.bias = bias
+        parts = () if layout is None else tuple(getattr(layout, name) for name in Layout.__slots__)
+        self.key = (limit, size, order, bias, *parts)
+
+
 class Layout:
     """Where a length field of fixed size stands, what it counts, and which values it may have.
 

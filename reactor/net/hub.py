@@ -8,7 +8,6 @@ what it opened, and say how many there are.  Read next: ``stream``.
 from __future__ import annotations
 
 from reactor.limits import SCRATCH_BYTES
-from reactor.net.batch import Batch, open_batch
 from reactor.net.linger import Lingering
 from reactor.net.pump import Pump
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from reactor.core.loop import Loop
+    from reactor.net.batch import Batch
 
     class Transport(Protocol):
         """What the hub knows of a transport."""
@@ -44,8 +44,9 @@ class Hub:
         poller = loop.registry.poller
         #: Receives and sends for all streams at once; None: each does it by itself.
         self.pump = poller if isinstance(poller, Pump) else None
-        #: What the pump received for streams that had been paused by then: the arguments of their ``on_arrival``.
-        self.kept: dict[object, tuple[memoryview, int, int]] = {}
+        #: What the pump received for streams that had been paused by then: bytes, and how many, or ``on_end``'s
+        #: argument.
+        self.kept: dict[object, tuple[bytes, int]] = {}
         #: Receives and sends for all datagram endpoints; see ``batch()``.
         self._batch: Batch | None = None
         self._is_batch_sought = False
@@ -57,6 +58,8 @@ class Hub:
         """Return what receives and sends many datagrams in one call, made when it is first asked for; None if there
         is none.  Raises AccelUnavailable if the environment demands it and it cannot be had."""
         if not self._is_batch_sought:
+            from reactor.net.batch import open_batch
+
             self._batch = open_batch()
             self._is_batch_sought = True
         return self._batch

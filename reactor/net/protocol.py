@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reactor.errors import FramingError, PayloadRefused
+from reactor.limits import JOIN_BYTES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -90,11 +91,22 @@ class FramedProtocol(Protocol):
     been delivered; ``connection_lost`` then receives the FramingError.
     """
 
-    __slots__ = ("_decoder", "_held", "_link")
+    __slots__ = ("_box", "_decoder", "_held", "_link")
 
     codec: Codec
+    #: Whether a subclass wants frames by the batch, and whether it leaves the cutting to us.
+    is_batched = False
+    is_cut_here = True
+
+    _box: Any
     _decoder: Codec
     _held: Iterator[bytes] | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """See what the subclass overrides: now, and not at each frame."""
+        super().__init_subclass__(**options)
+        cls.is_batched = cls.frames_received is not FramedProtocol.frames_received
+        cls.is_cut_here = cls.data_received is FramedProtocol.data_received
 
     def connection_made(self, transport: Any) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
@@ -102,6 +114,8 @@ class FramedProtocol(Protocol):
         self._link = transport if hasattr(transport, "is_halted") else ForeignLink(transport)
         self._decoder = self.codec.fresh()
         self._held = None
+        #: Where payloads are put while the transport collects what leaves together, and it makes frames of them.
+        self._box = self._link.box_for(self._decoder, may_cut=self.is_cut_here)
 
     # -- frames ------------------------------------------------------------------------------------------------
 
@@ -126,15 +140,32 @@ class FramedProtocol(Protocol):
 
     def send_frame(self, payload: Payload) -> None:
         """Send one frame.  Raises PayloadRefused if the codec cannot carry it; nothing is sent then."""
+        if type(payload) is bytes:
+            box = self._box
+            room = box.room - len(payload)
+            if room >= 0:
+                box.room = room
+                box.corked.append(payload)
+                return
         try:
-            data = self.codec.encode(payload)
+            if len(payload) < GATHERED_BYTES:
+                self.transport.write(self.codec.encode(payload))
+            else:
+                self.transport.writelines(self.codec.encode_pieces(payload))
         except FramingError as exc:
             # Else a mistake of ours, on its way up through data_received, would be taken for the peer's.
             raise PayloadRefused(str(exc)) from exc
-        self.transport.write(data)
 
     def send_frames(self, payloads: Iterable[Payload]) -> None:
         """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
+        payloads = payloads if isinstance(payloads, list) else list(payloads)
+        box = self._box
+        if box.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
+            room = box.room - sum(map(len, payloads))
+            if room >= 0:
+                box.room = room
+                box.corked += payloads
+                return
         try:
             data = self.codec.encode_many(payloads)
         except FramingError as exc:
@@ -148,6 +179,24 @@ class FramedProtocol(Protocol):
         try:
             frames = self._decoder.feed(data)
         except FramingError as fault:
+            self._give_up(fault)
+            return
+        if frames:
+            if len(frames) == 1 and not self.is_batched:
+                self.frame_received(frames[0])
+            else:
+                self.frames_received(frames)
+        elif self._decoder.receive_buffer is not None:
+            self._link.borrow_from(LargeFrame(self))
+
+    def pieces_received(self, frames: list[bytes], rest: bytes) -> None:
+        """What ``data_received`` does with bytes that the pump has cut already: *frames*, and the *rest* behind
+        them, which is the start of another one, or of none."""
+        try:
+            if rest:
+                frames += self._decoder.feed(rest)
+        except FramingError as fault:
+            fault.frames[:0] = frames
             self._give_up(fault)
             return
         if frames:
@@ -225,6 +274,10 @@ class ForeignLink:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
+    def box_for(self, decoder: Codec, *, may_cut: bool) -> NoBox:
+        """A foreign transport makes no frames."""
+        return NO_BOX
+
     @property
     def is_halted(self) -> bool:
         """Tell whether no more frames may be delivered."""
@@ -236,6 +289,24 @@ class ForeignLink:
     def fail(self, exc: Exception) -> None:
         """Give the connection up."""
         self._transport.abort()
+
+
+class NoBox:
+    """Stands where a stream could be that makes frames of what it collects, and has no room for anything."""
+
+    __slots__ = ()
+
+    room = -1
+    corked = None
+
+
+NO_BOX = NoBox()
+
+#: Payloads from this size on are not copied behind their length, but sent along with it.
+GATHERED_BYTES = JOIN_BYTES
+
+#: The payload types whose ``len`` is their size, and which nobody can change.
+ONLY_BYTES = frozenset((bytes,))
 
 
 def _then_fail(frames: Iterator[bytes], link: Any, fault: FramingError) -> Iterator[bytes]:

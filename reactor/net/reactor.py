@@ -5,7 +5,8 @@
 the same shape: a factory that makes a protocol for each connection, an address, and keywords.  Everything
 returned has ``close()``; what is open when the reactor is closed is aborted, and every protocol hears of it.
 
-This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.
+This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.  What a plain
+server does not need (connecting, datagrams, names) is loaded by the verb that does.
 """
 
 from __future__ import annotations
@@ -21,13 +22,9 @@ from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
 from reactor.net.addresses import checked_unix_path
-from reactor.net.connector import Connector
-from reactor.net.datagram import DatagramEndpoint
-from reactor.net.datagram_batch import make_endpoint
 from reactor.net.hub import Hub
 from reactor.net.listener import Listener
-from reactor.net.pump import with_pump
-from reactor.net.resolver import Resolver
+from reactor.net.pump_choice import with_pump
 from reactor.net.socket_options import SocketOptions
 from reactor.net.sockets import open_datagram_socket, open_tcp_listeners, open_unix_listener
 from reactor.net.stream import Stream
@@ -40,6 +37,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.probe import Probe
+    from reactor.net.connector import Connector
+    from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.resolver import Resolver
 
     Factory = Callable[[], Any]
 
@@ -53,7 +53,7 @@ class Reactor(Loop):
     descriptor left.
     """
 
-    __slots__ = ("hub", "resolver")
+    __slots__ = ("_resolver", "hub")
 
     def __init__(
         self,
@@ -65,8 +65,16 @@ class Reactor(Loop):
         super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
         #: What the transports of this reactor share; ``hub.transports`` are those that are open.
         self.hub = Hub(self)
-        #: Looks names up without blocking the loop.
-        self.resolver = Resolver(self.hub)
+        self._resolver: Resolver | None = None
+
+    @property
+    def resolver(self) -> Resolver:
+        """What looks names up without blocking the loop."""
+        if self._resolver is None:
+            from reactor.net.resolver import Resolver
+
+            self._resolver = Resolver(self.hub)
+        return self._resolver
 
     # -- listening ---------------------------------------------------------------------------------------------
 
@@ -193,6 +201,8 @@ class Reactor(Loop):
         *attempt_delay* is how long one address may be silent before the next is tried as well (RFC 8305). Raises
         AddressError and OptionError for what cannot even be tried.
         """
+        from reactor.net.connector import Connector
+
         self.check()
         return Connector(
             self.hub,
@@ -216,6 +226,8 @@ class Reactor(Loop):
         **options: Any,
     ) -> Connector:
         """Connect to the Unix socket *path*, or to the abstract name "@name"; otherwise as ``connect_tcp``."""
+        from reactor.net.connector import Connector
+
         self.check()
         return Connector(
             self.hub,
@@ -268,6 +280,8 @@ class Reactor(Loop):
         "<broadcast>" the local network (with ``broadcast=True``).  ``connection_made`` is called before this
         returns. Raises BindFailed, AddressError, OptionError, ResolutionFailed.
         """
+        from reactor.net.datagram_batch import make_endpoint
+
         self.check()
         settings = SocketOptions(**options)
         protocol = factory()
@@ -279,6 +293,8 @@ class Reactor(Loop):
         self, factory: Factory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
     ) -> DatagramEndpoint:
         """Take over an open datagram socket, or the descriptor of one."""
+        from reactor.net.datagram_batch import make_endpoint
+
         self.check()
         return make_endpoint(self.hub, self._adopted(sock, socket.SOCK_DGRAM), factory(), watermarks=watermarks)
 
@@ -306,13 +322,16 @@ class Reactor(Loop):
         """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
         super()._forget_after_fork()
         for transport in self.hub.transports:
-            if isinstance(transport, Listener | DatagramEndpoint):
-                transport.forget_path()
+            forget_path = getattr(transport, "forget_path", None)
+            if forget_path is not None:
+                forget_path()
 
     def set_probe(self, probe: Probe | None) -> None:
         """Have *probe* watch this reactor and its transports from now on; None for nobody."""
         super().set_probe(probe)
         self.hub.probe = probe
+        if self.hub.pump is not None:
+            self.hub.pump.is_probed = probe is not None
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -335,8 +354,9 @@ class Reactor(Loop):
                 transport.abort()
             # Some open another connection whenever one ends.  In the last round nothing can be opened any more.
             self._is_closed = not rounds_left
-            self._run(self._ready_calls(self.registry.turn))
+            self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self._ready))))
             if not self.hub.transports:
                 break
         self.hub.lingering.close()
-        self.resolver.close()
+        if self._resolver is not None:
+            self._resolver.close()

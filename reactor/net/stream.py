@@ -3,11 +3,7 @@
 One class serves TCP and Unix sockets.  Its methods are those of asyncio's transports, so a protocol does not notice
 where it runs.  What goes on inside:
 
-**Reading.**  All streams of a reactor receive into one shared buffer, one ``recv_into`` per readiness, so a
-greedy peer gets one buffer per turn, as everyone else.  The bytes are handed on before the next stream reads;
-whatever is incomplete is kept by the protocol's codec, not here.
-
-**Writing** is ``write_half``'s.
+**Writing** is ``write_half``'s, and **reading** ``read_half``'s.
 
 **Ending.**  A stream ends once, in ``_lose``: it is unregistered there, ``connection_lost`` follows as the last
 call, from the loop and never from inside a method of this class, and then the socket is closed.  The ways there::
@@ -19,21 +15,18 @@ call, from the loop and never from inside a method of this class, and then the s
     fail(exc)       the peer broke the protocol: counted, told in one line, aborted
     an error        of the socket, or an exception that the protocol let escape: aborted
 
-After every call of user code the state is read anew: it may have closed, paused, written, or raised.
-
 All methods belong to the loop's thread.  Read next: ``listener`` and ``connector``, which make streams.
 """
 
 from __future__ import annotations
 
-import os
 from selectors import EVENT_READ, EVENT_WRITE
 
-from reactor.errors import IdleTimeout, OptionError, PeerError, UsageError
+from reactor.errors import IdleTimeout, OptionError, PeerError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.addresses import compact_address, expanded_address, format_address
+from reactor.net.read_half import ReadHalf, lender_of
 from reactor.net.sockets import peer_credentials, set_reset_on_close
-from reactor.net.write_half import WriteHalf
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -47,13 +40,10 @@ if TYPE_CHECKING:
     Owner = Callable[["Stream"], object]
 
 
-class Stream(WriteHalf):
-    """One open connection.  Made by the reactor's ``listen_*``, ``connect_*`` and ``adopt_stream``.
+class Stream(ReadHalf):
+    """One open connection.  Made by the reactor's ``listen_*``, ``connect_*`` and ``adopt_stream``."""
 
-    ``is_halted`` tells in one look whether the protocol may be given more: False while reading goes on.
-    """
-
-    __slots__ = ("_lender", "_on_lost", "_peer")
+    __slots__ = ("_on_lost", "_peer")
 
     def __init__(
         self,
@@ -67,7 +57,6 @@ class Stream(WriteHalf):
         super().__init__(hub, sock, protocol, watermarks)
         self._peer = compact_address(peer)
         self._on_lost = on_lost
-        self._lender = _lender_of(protocol)
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
@@ -116,8 +105,12 @@ class Stream(WriteHalf):
 
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
+        self._settle()
         self._protocol = protocol
-        self.borrow_from(_lender_of(protocol))
+        self._frame_with(None)
+        if self._hub.pump is not None:
+            self._hub.pump.recut(self._sock.fileno())
+        self.borrow_from(lender_of(protocol))
 
     def is_closing(self) -> bool:
         """Tell whether the stream is closing or closed: nothing more can be sent."""
@@ -139,157 +132,6 @@ class Stream(WriteHalf):
         self._hub.counters.idle_timeouts += 1
         self._lose(IdleTimeout(f"no byte moved for {self._idle_timeout:g} s; the connection is given up"))
 
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    def pause_reading(self) -> None:
-        """Take no more bytes from the socket: soon its peer cannot send any more either."""
-        if not self.is_halted:
-            self._hub.loop.remove_reader(self._sock)
-            self.is_halted = True
-
-    def resume_reading(self) -> None:
-        """Take bytes again; what the protocol held back when it was paused comes first."""
-        if self.is_halted and not self._is_closing:
-            self._hub.loop.check()
-            self.is_halted = False
-            if hasattr(self._protocol, "reading_resumed") or self in self._hub.kept:
-                self._hub.loop.call_soon(self._go_on_reading)
-            else:
-                self._go_on_reading()
-
-    def _go_on_reading(self) -> None:
-        held = getattr(self._protocol, "reading_resumed", None)
-        if held is not None and not self.is_halted:
-            self._deliver(held)
-        if not self.is_halted and self in self._hub.kept:
-            self.on_arrival(*self._hub.kept.pop(self))
-        if not (self.is_halted or self._has_eof):
-            self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
-
-    def is_reading(self) -> bool:
-        """Tell whether bytes are being received."""
-        return not (self.is_halted or self._has_eof)
-
-    def borrow_from(self, lender: Any) -> None:
-        """Receive into the buffers that *lender* has: ``get_buffer`` and ``buffer_updated``, as asyncio's
-        BufferedProtocol.  None: receive into the shared buffer, and hand on bytes."""
-        self._lender = lender
-        pump = self._hub.pump
-        if pump is not None and not self._is_lost:
-            if lender is None:
-                pump.admit(self._sock.fileno(), self)
-            else:
-                pump.pass_over(self._sock.fileno(), self)
-
-    def _on_readable(self) -> None:
-        buffer = self._hub.scratch if self._lender is None else self._borrowed()
-        if buffer is None:
-            return
-        try:
-            size = self._sock.recv_into(buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as exc:
-            self._on_broken(exc)
-            return
-        self._on_received(size, buffer[:size])
-
-    def on_arrival(self, arena: memoryview, start: int, size: int) -> bool:
-        """What ``_on_readable`` does once it has received: the pump did that, *size* bytes from *start* of *arena*,
-        none at the end of the stream, or a negative errno.  Tell whether there are replies for the pump to send."""
-        if self.is_halted:
-            if not self._is_closing:
-                # Another callback of this turn has paused this stream; the bytes have left the kernel all the same.
-                self._hub.kept[self] = memoryview(bytes(arena[start : start + max(size, 0)])), 0, size
-        elif size < 0:
-            self._on_broken(OSError(-size, os.strerror(-size)))
-        elif size and self._lender is not None:
-            self._pour(arena[start : start + size])
-        elif size and self._idle is None and self._hub.probe is None:
-            # What _on_received and _deliver would do, without the calls: this is the hot path.
-            self._is_corked = True
-            try:
-                self._protocol.data_received(arena[start : start + size].tobytes())
-            except BaseException as exc:
-                self._on_raised(exc, self._protocol.data_received)
-            if self._pending is not None and not (self._is_writing or self._is_closing):
-                return True
-            self._uncork()
-        else:
-            self._on_received(size, arena[start : start + size])
-        return False
-
-    def _pour(self, data: memoryview) -> None:
-        """Copy *data* into the buffers of a lender who came while it was on its way."""
-        while data and not self.is_halted and self._lender is not None:
-            view = self._borrowed()
-            if view is not None:
-                size = min(len(view), len(data))
-                view[:size] = data[:size]
-                self._on_received(size, view)
-                data = data[size:]
-        if data and not self._is_lost:
-            self.on_arrival(data, 0, len(data))
-
-    def _on_received(self, size: int, buffer: memoryview) -> None:
-        """*size* bytes fill *buffer*; none: the peer has finished."""
-        if self._idle is not None:
-            self._touch(self._idle)
-        if self._hub.probe is not None:
-            self._hub.probe.received(self, size)
-        if not size:
-            self._on_eof()
-        elif self._lender is not None:
-            self._deliver(self._lender.buffer_updated, size)
-        else:
-            self._deliver(self._protocol.data_received, buffer.tobytes())
-
-    def _borrowed(self) -> memoryview | None:
-        """Return the protocol's own buffer; None if it has paused or ended the stream instead of lending one."""
-        view: memoryview | None = self._deliver(self._writable_view)
-        return None if self.is_halted else view
-
-    def _writable_view(self) -> memoryview:
-        view = memoryview(self._lender.get_buffer(-1))
-        if view.readonly or not view.nbytes:
-            # recv(2) into no room returns 0, as it does at the end: what still comes would be lost without a word.
-            raise UsageError("get_buffer() must return a writable buffer with room for at least one byte")
-        return view
-
-    def _on_eof(self) -> None:
-        """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
-        self._has_eof = True
-        self._hub.loop.registry.remove(self._sock, EVENT_READ)
-        if self._error is not None:
-            self._on_broken(self._error)
-        elif not self._deliver(self._protocol.eof_received) or self._is_write_ended:
-            self.close()
-
-    def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call *method* of the protocol with this stream corked, and flush what it wrote.
-
-        What it raises ends this stream and no other: a PeerError is the peer's fault, anything else a bug of ours.
-        """
-        self._is_corked = True
-        try:
-            return method(*args)
-        except BaseException as exc:
-            self._on_raised(exc, method)
-            return True
-        finally:
-            self._end_delivery()
-
-    def _on_raised(self, exc: BaseException, method: Callable[..., object]) -> None:
-        """*method* of the protocol has raised *exc*."""
-        if isinstance(exc, KeyboardInterrupt | SystemExit):
-            self._uncork()
-            raise exc
-        if isinstance(exc, PeerError):
-            self.fail(exc)
-        else:
-            self._hub.reports.failure(exc, method)
-            self._lose(exc)
-
     # -- ending ------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -297,8 +139,9 @@ class Stream(WriteHalf):
         if self._is_closing:
             return
         self._hub.loop.check()
+        self._settle()
         self._halt()
-        if self._pending is None:
+        if self.pending is None:
             self._end_writing()
 
     def abort(self) -> None:
@@ -326,18 +169,21 @@ class Stream(WriteHalf):
         peer = format_address(self.get_extra_info("peername"))
         self._hub.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
         self._error = exc
+        self._settle()
         self._halt()
-        if self._pending is not None and not self._is_writing:
+        if self.pending is not None and not self._is_writing:
             self._flush()
-        self._lose(exc, linger=self._pending is None and not self._has_eof)
+        self._lose(exc, linger=self.pending is None and not self._has_eof)
 
     def _halt(self) -> None:
         """No user call but ``connection_lost`` from here on, and no bytes in either direction but those that
         wait."""
         self._is_closing = self._is_write_ended = True
+        self._cork_bytes = self.room = -1
         if not self.is_halted:
             self.is_halted = True
-            self._hub.loop.registry.remove(self._sock, EVENT_READ)
+            if not self._has_eof:
+                self._hub.loop.registry.remove(self._sock, EVENT_READ)
 
     def _on_broken(self, exc: BaseException) -> None:
         if isinstance(exc, ConnectionError):
@@ -350,13 +196,13 @@ class Stream(WriteHalf):
             return
         self._is_lost = True
         self._halt()
-        self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
-        self._hub.kept.pop(self, None)
+        if self._is_writing:
+            self._is_writing = False
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
         if self._hub.pump is not None:
+            self._hub.kept.pop(self, None)
             self._hub.pump.dismiss(self._sock.fileno())
-        self._is_writing = False
-        self._pending = None
-        self._pending_bytes = 0
+        self._drop_unsent()
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -382,13 +228,3 @@ class Stream(WriteHalf):
             method(*args)
         except BaseException as exc:
             self._on_raised(exc, method)
-
-
-def _lender_of(protocol: Any) -> Any:
-    """Return *protocol* if it is like asyncio's BufferedProtocol, which has nothing but ``get_buffer`` to receive
-    with; None if it takes bytes.  Raises UsageError if it has neither."""
-    if hasattr(protocol, "data_received"):
-        return None
-    if hasattr(protocol, "get_buffer"):
-        return protocol
-    raise UsageError(f"{protocol!r} has neither data_received() nor get_buffer(): it is no stream protocol")

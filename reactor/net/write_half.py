@@ -1,13 +1,22 @@
 """The sending half of a stream: what is written leaves in as few pieces as possible, and never too late.
 
-While a read event is delivered the stream is *corked*: replies are collected and leave in one piece when the
-protocol returns.  Outside of a delivery the first write goes out at once, and what follows in the same turn is
-collected until the turn ends.  What the kernel refuses waits for writability.  Nagle's algorithm has the same aim
-and waits for an acknowledgement of the peer; this waits for nothing but the program itself, so TCP_NODELAY is on.
+While something is delivered the stream is *corked*: replies are collected and leave in one piece when the protocol
+returns.  Outside of a delivery the first write goes out at once, and what follows in the same turn is collected
+until the turn ends.  Whoever corks a stream uncorks it.  What the kernel refuses waits for writability.  Nagle's
+algorithm has the same aim and waits for an acknowledgement of the peer; this waits for nothing but the program
+itself, so TCP_NODELAY is on.
 
-Every byte that waits is in ``_pending`` and is counted in ``_pending_bytes``: ``_enqueue`` adds, ``_flush`` takes
-away, and no other method touches them but to drop all.  The watermarks are looked at whenever the kernel has
-refused something, and when enough of it has gone.  Read next: ``stream``, the other half and the end of both.
+Bytes wait in two places, and these are all there are:
+
+    corked    pieces collected since the stream was corked, as they were given: payloads that ``_codec`` has yet
+              to make frames of, or, without a codec, bytes.  ``room`` is how many bytes more may be collected;
+              negative if the stream is not corked, can send nothing more, or has something pending
+    pending   bytes, counted in ``_pending_bytes``, that come before all that is corked
+
+Collecting is the hot path, so those who write put their piece into ``corked`` themselves if there is room;
+everything else is ``_settle``'s business, which makes pending bytes of what is corked, in order.  ``_enqueue`` adds
+to what is pending, ``_account`` takes away, and no other method touches it but to drop all.  The watermarks are
+looked at whenever the kernel has refused something, and when enough of it has gone.  Read next: ``read_half``.
 """
 
 from __future__ import annotations
@@ -20,7 +29,8 @@ from selectors import EVENT_WRITE
 from reactor.errors import PeerError, TransportClosed, WriteBufferFull
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import CORK_BYTES
-from reactor.net.outgoing import Buffer, drop_sent, frozen, transmit
+from reactor.net.outgoing import NO_SIGNAL, Buffer, drop_sent, frozen, transmit
+from reactor.net.pump_memory import RAW
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Timer
+    from reactor.framing.codec import Codec
     from reactor.net.hub import Hub
 
 
@@ -36,9 +47,9 @@ class WriteHalf(ABC):
     """What a stream sends with.  ``Stream`` derives from it and decides about reading and about the end."""
 
     __slots__ = (
-        "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_corked", "_is_lost",
-        "_is_write_ended", "_is_write_paused", "_is_writing", "_pending", "_pending_bytes", "_protocol", "_sock",
-        "_watermarks", "is_halted",
+        "_codec", "_cork_bytes", "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_lost",
+        "_is_write_ended", "_is_write_paused", "_is_writing", "_pending_bytes", "_protocol", "_sock", "_watermarks",
+        "corked", "format", "is_halted", "pending", "room",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, sock: socket.socket, protocol: Any, watermarks: Watermarks) -> None:
@@ -46,13 +57,20 @@ class WriteHalf(ABC):
         self._sock = sock
         self._protocol = protocol
         self._watermarks = watermarks
-        self._pending: list[Buffer] | None = None
+        #: Makes frames of what is corked; None: it is bytes already.
+        self._codec: Codec | None = None
+        #: The room of a stream that is corked now: negative if nothing can be sent, or is pending.
+        self._cork_bytes = CORK_BYTES
+        self.corked: list[bytes] | None = None
+        self.room = -1
+        #: The number by which the pump knows how frames are made of what is corked: see ``Pump.format_of``.
+        self.format = RAW
+        self.pending: list[Buffer] | None = None
         self._pending_bytes = 0
         #: Why nothing more can be sent, while there may still be something to read.
         self._error: BaseException | None = None
         self._idle: Timer | None = None
         self._idle_timeout = 0.0
-        self._is_corked = False
         #: The kernel refused something, and its writability is waited for.
         self._is_writing = False
         self._is_write_paused = False
@@ -62,6 +80,8 @@ class WriteHalf(ABC):
         self._has_eof = False
         self.is_halted = False
 
+    # -- writing -----------------------------------------------------------------------------------------------
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send *data* as soon as the kernel takes it, in the order of the calls; see the head of this module.
 
@@ -70,114 +90,137 @@ class WriteHalf(ABC):
         """
         if type(data) is not bytes:
             data = frozen(data)
-        if self._is_write_ended:
+        room = self.room - len(data)
+        if room >= 0 and data and self._codec is None:
+            self.room = room
+            self.corked.append(data)  # type: ignore[union-attr]  # there is room
+        elif self._is_write_ended:
             self._refuse_write()
         elif data:
-            if self._is_corked:
-                size = self._pending_bytes + len(data)
-                if size > CORK_BYTES or self._is_writing:
-                    self._enqueue(data)
-                    return
-                # What _enqueue would do, without the call: this is the hot path.
-                self._pending_bytes = size
-                if self._pending is None:
-                    self._pending = [data]
-                else:
-                    self._pending.append(data)
-                return
-            self._hub.loop.check()
-            self._enqueue(data)
-            if not self._is_writing:
-                self._flush()
-                self._cork_turn()
+            self._write_all([data])
 
     def writelines(self, buffers: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send all of *buffers* in one piece; otherwise as ``write``.  If it raises, none of them is sent."""
-        pieces = list(map(frozen, buffers))
+        pieces = list(filter(None, map(frozen, buffers)))
         if self._is_write_ended:
             self._refuse_write()
-            return
-        self._hub.loop.check()
-        for data in pieces:
-            if data and not self._is_lost:
-                self._enqueue(data)
-        if self._pending is not None and not (self._is_corked or self._is_writing):
-            self._flush()
-            self._cork_turn()
+        elif pieces:
+            self._write_all(pieces)
 
     def _refuse_write(self) -> None:
         if not self._is_closing and self._error is None:
             raise TransportClosed("write() after write_eof(): this side has said that it sends no more")
 
+    def _write_all(self, pieces: list[bytes]) -> None:
+        """Send *pieces*, behind what is corked: in time if the stream is corked, else now."""
+        self._hub.loop.check()
+        self._settle()
+        for data in pieces:
+            if not self._is_lost:
+                self._enqueue(data)
+        if self.corked is None and self.pending is not None and not self._is_writing:
+            self._flush()
+            if self._hub.loop.is_running():
+                # The first write of this turn went out at once; collect what follows until the turn ends.
+                self._cork()
+                self._hub.loop.call_at_turn_end(self.uncork)
+
     def _enqueue(self, data: bytes) -> None:
-        if self._pending is None:
-            self._pending = [data]
+        if self.pending is None:
+            self.pending = [data]
+            self._cork_bytes = self.room = -1
         else:
-            self._pending.append(data)
+            self.pending.append(data)
         self._pending_bytes += len(data)
         if self._is_writing:
             self._check_watermarks()
         elif self._pending_bytes > CORK_BYTES:
             self._flush()
 
-    def _cork_turn(self) -> None:
-        """The first write of this turn went out at once; collect what follows until the turn ends."""
-        loop = self._hub.loop
-        if loop.is_running():
-            self._is_corked = True
-            loop.call_at_turn_end(self._uncork)
+    # -- corking -----------------------------------------------------------------------------------------------
 
-    def _uncork(self) -> None:
-        self._is_corked = False
-        if self._pending is not None and not self._is_writing:
+    def _cork(self) -> bool:
+        """Collect what is written from now on; tell whether it was not so already: whoever corks, uncorks."""
+        if self.corked is not None:
+            return False
+        self.corked = []
+        self.room = self._cork_bytes
+        return True
+
+    def _measure_cork(self) -> None:
+        """Find out how much may be collected now."""
+        if self._is_write_ended or self.pending is not None:
+            self._cork_bytes = -1
+        else:
+            self._cork_bytes = CORK_BYTES if self._codec is None else min(CORK_BYTES, self._codec.max_frame_length)
+        if self.corked is not None:
+            self.room = self._cork_bytes
+
+    def _settle(self) -> None:
+        """Make pending bytes of what is corked: something has to come behind it, or wants to know how much it
+        is."""
+        if self.corked:
+            data = self.joined(self.corked)
+            self.corked = []
+            self._enqueue(data)
+
+    def joined(self, corked: list[bytes]) -> bytes:
+        """Return the bytes that *corked* pieces come to."""
+        if self._codec is None:
+            return corked[0] if len(corked) == 1 else b"".join(corked)
+        return self._codec.frame(corked)
+
+    def uncork(self) -> None:
+        """Send what was collected."""
+        corked, self.corked, self.room = self.corked, None, -1
+        if corked:
+            data = self.joined(corked)
+            if self.pending is None and self._hub.probe is None:
+                # What is below would do the same; this is the hot path.
+                try:
+                    sent = self._sock.send(data, NO_SIGNAL)
+                except (BlockingIOError, InterruptedError):
+                    sent = 0
+                except OSError as exc:
+                    self._on_unwritable(exc)
+                    return
+                if sent != len(data):
+                    self.take_back(data, sent)
+                    self._after_flush()
+                return
+            self._enqueue(data)
+        if self.pending is not None and not self._is_writing:
             self._flush()
 
     # -- with the pump -----------------------------------------------------------------------------------------
 
-    def _end_delivery(self) -> None:
-        """What the protocol wrote while it was told something leaves now; with the pump, along with the others'."""
-        pump = self._hub.pump
-        if pump is not None and self._pending is not None and not (self._is_writing or self._is_closing):
-            pump.post(self.fileno(), self, self._hub.loop.call_at_turn_end)
-        else:
-            self._uncork()
-
-    def take_outgoing(self) -> Buffer | None:
-        """Return what waits to be sent, and consider it sent; None if nothing does, or if it is better sent here,
-        because something follows from it.  For the pump."""
-        self._is_corked = False
-        pending = self._pending
-        if pending is None or self._is_writing:
-            return None
-        if self._is_write_ended or self._is_write_paused or self._idle is not None or self._hub.probe is not None:
-            self._flush()
-            return None
-        self._pending = None
-        self._pending_bytes = 0
-        return pending[0] if len(pending) == 1 else b"".join(pending)
-
-    def forget_outgoing(self) -> None:
-        """In a forked child: what was posted before the fork is the parent's to send."""
-        self._is_corked = False
+    def forget_unsent(self) -> None:
+        """In a forked child: what was collected before the fork is the parent's to send."""
+        if self.corked:
+            self.corked = []
         if not self._is_writing:
-            self._pending = None
+            self.pending = None
             self._pending_bytes = 0
+            self._measure_cork()
 
-    def take_back(self, data: Buffer, sent: int) -> None:
-        """Of *data* the kernel took only *sent* bytes (a negative number: an errno): the rest waits again."""
-        self._pending = [data]
+    def take_back(self, data: bytes, sent: int) -> None:
+        """Of *data* the kernel took only *sent* bytes (a negative number: an errno): the rest is pending."""
+        self.pending = [data]
         self._pending_bytes = len(data)
+        self._cork_bytes = self.room = -1
         if sent >= 0:
             self._account(sent)
 
     def after_sending(self, sent: int) -> None:
         """Do what follows from that, once every stream has its bytes back."""
-        if self._pending is None:
+        if self.pending is None:
             return
         if sent < 0:
             self._on_unwritable(OSError(-sent, os.strerror(-sent)))
         else:
             self._after_flush()
+
+    # -- what is pending ---------------------------------------------------------------------------------------
 
     def _account(self, sent: int) -> bool:
         """The kernel took *sent* bytes of what was pending; tell whether it may take more at once."""
@@ -185,14 +228,15 @@ class WriteHalf(ABC):
             self._hub.probe.sent(self, sent)
         self._pending_bytes -= sent
         if not self._pending_bytes:
-            self._pending = None
+            self.pending = None
+            self._measure_cork()
             return False
-        assert self._pending is not None
-        return not drop_sent(self._pending, sent) and sent > 0
+        assert self.pending is not None
+        return not drop_sent(self.pending, sent) and sent > 0
 
     def _flush(self) -> None:
         """Hand the kernel what waits, until it takes no more of it."""
-        pending = self._pending
+        pending = self.pending
         if pending is None or self._is_lost:
             return
         try:
@@ -207,7 +251,7 @@ class WriteHalf(ABC):
 
     def _after_flush(self) -> None:
         """Wait for writability exactly as long as something waits to be sent; then do what had to wait for that."""
-        if self._pending is not None:
+        if self.pending is not None:
             if not self._is_writing:
                 self._is_writing = True
                 self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
@@ -219,7 +263,7 @@ class WriteHalf(ABC):
         is_last = self._is_write_ended
         if self._is_write_paused:
             self._check_watermarks()
-        if is_last and self._pending is None:
+        if is_last and self.pending is None:
             self._end_writing()
 
     def _touch(self, idle: Timer) -> None:
@@ -257,6 +301,7 @@ class WriteHalf(ABC):
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
+        self._settle()
         return self._pending_bytes
 
     def can_write_eof(self) -> bool:
@@ -267,8 +312,10 @@ class WriteHalf(ABC):
         """Send what waits, then tell the peer that no more comes; reading goes on."""
         self._hub.loop.check()
         if not self._is_write_ended:
+            self._settle()
             self._is_write_ended = True
-            if self._pending is None:
+            self._cork_bytes = self.room = -1
+            if self.pending is None:
                 self._end_writing()
 
     def _end_writing(self) -> None:
@@ -291,21 +338,23 @@ class WriteHalf(ABC):
             return
         self._error = exc
         self._is_write_ended = True
-        self._pending = None
-        self._pending_bytes = 0
+        self._drop_unsent()
         if self._is_writing:
             self._is_writing = False
             self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
 
-    # -- what the other half owes ------------------------------------------------------------------------------
+    def _drop_unsent(self) -> None:
+        """Nothing more leaves, ever."""
+        self.corked = None
+        self._cork_bytes = self.room = -1
+        self.pending = None
+        self._pending_bytes = 0
+
+    # -- what the stream owes ------------------------------------------------------------------------------
 
     @abstractmethod
     def fileno(self) -> int:
         """Return the descriptor."""
-
-    @abstractmethod
-    def on_arrival(self, arena: memoryview, start: int, size: int) -> bool:
-        """Take what the pump has received."""
 
     @abstractmethod
     def fail(self, exc: PeerError) -> None:

@@ -167,8 +167,8 @@ def test_a_second_signal_does_not_wait_for_a_slow_client() -> None:
         client.sendall(b"first\nnever ended")
         assert client.recv(1024) == b"first\n"
         server.process.send_signal(signal.SIGINT)
-        # It listens no more as soon as it has seen the signal; only then is a second one a second one.  Who knocks in
-        # that very moment is reset instead of refused.
+        # It listens no more as soon as it has seen the signal; only then is a second one a second one.  Who knocks
+        # in that very moment is reset instead of refused.
         while True:
             try:
                 server.connect().close()

@@ -8,7 +8,7 @@ import pytest
 
 from reactor.errors import FrameMalformed, FrameTruncated, OptionError
 from reactor.framing import Codec, Delimited, FixedSize, LengthPrefixed, Netstrings
-from reactor.limits import LARGE_FRAME_BYTES, MAX_FRAME_LENGTH, SCRATCH_BYTES
+from reactor.limits import LARGE_FRAME_BYTES, MAX_FRAME_LENGTH, TURN_BYTES
 from tests.framing.feeding import drive, pieces, receive
 
 LARGE = random.Random(1).randbytes(300_000)
@@ -72,12 +72,12 @@ def test_no_buffer_is_offered_when_little_has_arrived(accel: str) -> None:
 
 
 def test_buffer_grows_with_what_has_arrived_when_a_frame_is_received(accel: str) -> None:
-    """No more than three times of what has arrived is set aside, and no more than one read can fill."""
+    """No more than three times of what has arrived is set aside, and no more than one turn may fill."""
     decoder = LengthPrefixed(4, accel=accel)
     decoder.feed(MAX_FRAME_LENGTH.to_bytes(4, "big") + bytes(20_000))
     offered = []
     while (room := decoder.receive_buffer) is not None:
-        assert len(room) <= min(3 * decoder.buffered, SCRATCH_BYTES)
+        assert len(room) <= min(3 * decoder.buffered, TURN_BYTES)
         offered.append(len(room))
         frames = decoder.buffer_updated(len(room))
     assert frames == [bytes(MAX_FRAME_LENGTH)]

@@ -1,0 +1,124 @@
+"""The memory that the pump and its C share, and the books that Python keeps of it.
+
+C owns nothing (see ``_accel/pump.h``): every table that it reads or writes is a Python object, lent to it by a
+pointer in one structure.  Here they are made, kept alive, and given views through which Python reads them.
+
+**It is the buffer that is lent, never a view of it.**  A view is known to the garbage collector, which may clear
+it, in a cycle of garbage, while C's pointer still holds it; what follows is a crash.
+
+**Formats** are numbered as they come: a table of a few hundred, since a program has one or two.  What does not fit,
+or is not of those kinds that C knows, is UNKNOWN, and cut and framed by its codec.
+
+Read next: ``pump``.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from reactor.framing.scanner import native_backend
+from reactor.limits import ARENA_BYTES, SCRATCH_BYTES
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reactor.framing.codec import Codec
+    from reactor.framing.seam import Wire
+
+#: The numbers of formats: bytes as they are, and one that only the stream's codec knows.
+RAW = 0
+UNKNOWN = -1
+
+#: Descriptors by which the tables of them grow.
+GROWTH = 1024
+
+
+class PumpMemory:
+    """What ``place``, a ``pump_place``, points to.  Raises ImportError if the compiled module cannot be used."""
+
+    __slots__ = (
+        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "counts", "cuts", "fds", "framed", "marks",
+        "outgoing_room", "place", "readiness", "sizes", "taken",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        native_backend()  # which finds out whether the module fits
+        from reactor._accel import ffi, lib
+
+        if not lib.PUMP_WORKS:
+            raise ImportError("the pump needs epoll")
+        self._ffi, self._lib = ffi, lib
+        #: Pointers, by the names of what points there: memory of C's does not hold references.
+        self._lent: dict[str, Any] = {}
+        self.place = ffi.new("pump_place *", {"room": ARENA_BYTES, "share": SCRATCH_BYTES, "format_count": 1})
+        self.arena = self.lend("arena", "char[]", bytearray(ARENA_BYTES))
+        #: The program that cuts the arena.
+        self.cuts = self.place.cuts = ffi.new("scan_cuts *")
+        row = array("q", bytes(8 * lib.PUMP_EVENTS))
+        #: Arrivals, a row in each of the three; and what is ready, two numbers a row.
+        self.fds = self.lend("fds", "int64_t[]", row[:])
+        self.sizes = self.lend("sizes", "int64_t[]", row[:])
+        self.counts = self.lend("counts", "int64_t[]", row[:])
+        self.readiness = self.lend("readiness", "int64_t[]", row + row)
+        #: How much the kernel took of what was sent.
+        self.taken = row[:]
+        #: By descriptor: whether and how it is received from, and the format in which it sends.
+        self.marks = self.framed = bytearray()
+        self.outgoing_room = 0
+        self.make_room(ARENA_BYTES)
+        # RAW is there already: memory of C's is zero, and so is PUMP_RAW.
+        self._formats = self.place.formats = ffi.new("pump_format[]", lib.PUMP_FORMATS)
+        self._numbers: dict[object, int] = {(): RAW}
+
+    def lend(self, name: str, kind: str, buffer: Any) -> memoryview:
+        """Have the structure's field *name* point to *buffer*, and return a view of it."""
+        self._lent[name] = self._ffi.from_buffer(kind, buffer)
+        setattr(self.place, name, self._lent[name])
+        return memoryview(buffer)
+
+    def make_room(self, size: int) -> None:
+        """Have room for *size* bytes of frames that are to be sent."""
+        if size > self.outgoing_room:
+            self.lend("outgoing", "char[]", bytearray(size))
+            self.place.outgoing_room = self.outgoing_room = size
+
+    def know(self, fd: int) -> None:
+        """Have rows for descriptor *fd*."""
+        if fd >= len(self.marks):
+            more = bytes(fd + GROWTH - len(self.marks))
+            self.marks, self.framed = self.marks + more, self.framed + more
+            self.lend("pumped", "unsigned char[]", self.marks)
+            self.lend("framed", "unsigned char[]", self.framed)
+            self.place.known = len(self.marks)
+
+    def format_of(self, codec: Codec | None) -> int:
+        """Return the number of *codec*'s format, UNKNOWN if C cannot have one for it."""
+        if codec is None:
+            return RAW
+        wire = codec.wire
+        if wire is None:
+            return UNKNOWN
+        number = self._numbers.get(wire.key)
+        if number is None:
+            number = len(self._numbers)
+            if number >= len(self._formats):
+                return UNKNOWN
+            self._describe(wire, self._formats[number])
+            self._numbers[wire.key] = number
+            self.place.format_count = number + 1
+        return number
+
+    def _describe(self, wire: Wire, format: Any) -> None:
+        """Write *wire* down for C."""
+        format.pack = {"size": wire.size, "bias": wire.bias, "little": wire.order == "little"}
+        layout = wire.layout
+        if layout is None:
+            format.kind, format.limit = self._lib.PUMP_VARINT, wire.limit
+            return
+        format.kind = self._lib.PUMP_LENGTH
+        format.layout = {
+            "offset": layout.offset, "size": layout.size, "little": layout.order == "little",
+            "shortest": layout.low + layout.extra, "strip": layout.strip, "low": layout.low, "high": layout.high,
+        }  # fmt: skip
