@@ -33,9 +33,9 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH
-from reactor.net import multicast
 from reactor.net.addresses import format_address
 from reactor.net.destinations import Destinations
+from reactor.net.multicast import MulticastMember
 from reactor.net.outgoing import frozen
 from reactor.net.unix_path import remove_unix_path
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Timer
     from reactor.net.hub import Hub
-    from reactor.net.multicast import Interface
 
 #: What a waiting datagram counts in addition to its bytes, so that empty ones cannot fill the memory either.
 ENTRY_BYTES = 128
@@ -62,7 +61,7 @@ TELL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
 BROKEN = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL, errno.EFAULT})
 
 
-class DatagramEndpoint:
+class DatagramEndpoint(MulticastMember):
     """An open datagram socket and its protocol, with the methods of asyncio's DatagramTransport.
 
     Made by ``open_datagram`` and ``adopt_datagram``.  Takes *sock* over, and closes it if it cannot be watched:
@@ -310,32 +309,6 @@ class DatagramEndpoint:
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the watermarks (low, high) in bytes."""
         return self._watermarks.low, self._watermarks.high
-
-    # -- multicast ---------------------------------------------------------------------------------------------
-
-    def join_group(self, group: str, interface: Interface = None) -> None:
-        """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
-
-        Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses.
-        """
-        multicast.join_group(self._hub.ops, self._sock, group, interface)
-
-    def leave_group(self, group: str, interface: Interface = None) -> None:
-        """Receive no more what is sent to *group*; *interface* and errors as for ``join_group``."""
-        multicast.leave_group(self._hub.ops, self._sock, group, interface)
-
-    def set_multicast(
-        self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
-    ) -> None:
-        """Choose for multicast datagrams the *interface* they leave by, how many *hops* they travel (1: this
-        network), and whether they *loop* back to this machine; None changes nothing.  Raises BindFailed,
-        OptionError."""
-        if interface is not None:
-            multicast.set_interface(self._hub.ops, self._sock, interface)
-        if hops is not None:
-            multicast.set_distance(self._sock, hops)
-        if loop is not None:
-            multicast.set_loop(self._sock, loop)
 
     # -- ending ------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from reactor.core.ops import Ops
+    from reactor.net.hub import Hub
 
     #: An interface: its number, its name ("eth0"), or its IPv4 address; None lets the routing table decide.
     Interface = int | str | None
@@ -42,6 +43,39 @@ ADVICE = {
     errno.EADDRNOTAVAIL: ": it is not a member, or no interface has that address",
     errno.ENOBUFS: ": too many groups; see net.ipv4.igmp_max_memberships",
 }
+
+
+class MulticastMember:
+    """What an endpoint can do about multicast; it brings its socket and its hub."""
+
+    __slots__ = ()
+
+    _hub: Hub
+    _sock: socket.socket
+
+    def join_group(self, group: str, interface: Interface = None) -> None:
+        """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
+
+        Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses.
+        """
+        join_group(self._hub.ops, self._sock, group, interface)
+
+    def leave_group(self, group: str, interface: Interface = None) -> None:
+        """Receive no more what is sent to *group*; *interface* and errors as for ``join_group``."""
+        leave_group(self._hub.ops, self._sock, group, interface)
+
+    def set_multicast(
+        self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
+    ) -> None:
+        """Choose for multicast datagrams the *interface* they leave by, how many *hops* they travel (1: this
+        network), and whether they *loop* back to this machine; None changes nothing.  Raises BindFailed,
+        OptionError."""
+        if interface is not None:
+            set_interface(self._hub.ops, self._sock, interface)
+        if hops is not None:
+            set_distance(self._sock, hops)
+        if loop is not None:
+            set_loop(self._sock, loop)
 
 
 def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:
