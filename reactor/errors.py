@@ -78,6 +78,10 @@ class PayloadRefused(UsageError, ValueError):
     """``send_frame`` was given what the codec cannot carry; ``__cause__`` is the codec's FramingError."""
 
 
+class KeyRefused(UsageError, ValueError):
+    """A secret key, or the file that holds it, is not fit for use; the message says why, and never the secret."""
+
+
 # -- the peer's fault ------------------------------------------------------------------------------------------
 
 
@@ -126,6 +130,26 @@ class ReplyRefused(PeerError, ValueError):
 
 class IdleTimeout(PeerError, TimeoutError):
     """The peer sent nothing for longer than the stream's idle timeout."""
+
+
+class AuthenticationFailed(PeerError, PermissionError):
+    """The peer did not prove that it has the key, or could not be understood while it tried.
+
+    ``reply`` is what it is owed before its connection is closed, and may be empty: send it first.
+    """
+
+    def __init__(self, message: str, reply: bytes = b"") -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class AuthenticationTimeout(AuthenticationFailed, TimeoutError):
+    """The peer did not prove it in time."""
+
+
+class AuthenticationDelayed(AuthenticationFailed):
+    """The peer, or who was at its address before, has failed too often: it was not even listened to, and may try
+    again later."""
 
 
 class WriteBufferFull(PeerError, ConnectionError):
