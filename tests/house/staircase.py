@@ -43,7 +43,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         """,
         "testing/": "clock script poller sockets ops __init__",
     },
-    {"service/": "tally modes catalog talk session server client datagram_client __init__"},
+    {
+        "service/": """
+            tally modes origin key_file gate catalog talk session server client datagram_client __init__
+        """
+    },
     {
         "aio/": "",
         "compat/": "",

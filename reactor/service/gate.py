@@ -1,0 +1,368 @@
+"""The handshake in front of a protocol: before the peer has proved that it has the key, nobody else hears of it.
+
+A gate is what ``listen_*`` and ``connect_*`` take, a factory of protocols.  For each connection it makes a
+``Knock``, which runs the handshake of ``reactor.auth`` and is gone when that is over: the protocol behind the
+gate is then the stream's own, as if it had been there from the beginning.  ``connection_made`` comes with the
+real transport, what arrived behind the last message of the handshake comes as its first bytes, and nothing is
+in between any more::
+
+    loop.listen_tcp(ServerGate(loop, Session, keys), "127.0.0.1", 8888)
+    loop.connect_tcp(ClientGate(loop, Caller, keys), "127.0.0.1", 8888)
+
+**Whoever has not proved anything yet costs little.**  On the server's side the protocol is made afterwards;
+before, there is a stream, and at most one small message.  A handshake has ``HANDSHAKE_TIMEOUT`` seconds in all,
+however busily its peer drips; one timer serves them all, because whoever came first is due first.  No more than
+``HANDSHAKES`` go on at once, and above that the oldest makes room.  Not the newest, which seems fairer: then a
+thousand silent connections would lock everybody out, while this way an honest client, who needs two round
+trips, is served unless a thousand others come within that time.
+
+**A failure** closes the connection, is counted, is told in one rationed line without a traceback, and is held
+against the peer's address for a while (``reactor.auth.backoff``).  A peer that leaves without having said a word
+has not failed: load balancers look in like that.  What counts as one address is said in ``origin``.
+
+On the client's side ``connection_failed`` tells the protocol why it never began.  Read next: ``session``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from reactor.auth.backoff import Backoff
+from reactor.auth.challenge import AUTHENTICATED, Handshake, checked_context, refusal
+from reactor.auth.wire import ALGORITHMS, LATER, numbers_of
+from reactor.errors import (
+    AuthenticationDelayed,
+    AuthenticationFailed,
+    AuthenticationTimeout,
+    ConnectionFailure,
+    OptionError,
+    os_error_text,
+)
+from reactor.net.protocol import Protocol
+from reactor.service.origin import origin_of
+from reactor.service.tally import counted
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from reactor.auth.keys import KeyRing
+    from reactor.core.handles import Timer
+    from reactor.net.reactor import Reactor
+
+#: Seconds that a handshake may take in all.  sshd gives a person 120 to type a password, PostgreSQL 60.
+HANDSHAKE_TIMEOUT = 10.0
+
+#: Handshakes that a server carries on at once.  sshd begins to drop at 10, and drops everybody at 100.
+HANDSHAKES = 1024
+
+
+class Gate:
+    """What the two kinds of gates have in common: keys, a clock, and who stands in front of it.  Loop thread only.
+
+    *factory* makes the protocol behind the gate.  *keys* may be replaced at any time and are then those of the
+    next connection.  *context* and *algorithms* are those of ``Handshake``; *timeout* is in seconds.  Raises
+    OptionError.
+
+    ``passed`` and ``failed`` count connections that got through, and that did not.
+    """
+
+    __slots__ = (
+        "_algorithms", "_context", "_factory", "_key_ids", "_loop", "_timeout", "_timer", "_waiting", "failed",
+        "keys", "passed",
+    )  # fmt: skip
+
+    role = ""
+
+    def __init__(
+        self,
+        loop: Reactor,
+        factory: Callable[[], Any],
+        keys: KeyRing,
+        *,
+        context: bytes = b"",
+        algorithms: Iterable[str] = tuple(ALGORITHMS.values()),
+        timeout: float = HANDSHAKE_TIMEOUT,
+    ) -> None:
+        if not timeout > 0:
+            raise OptionError(f"the timeout of a handshake is a positive number of seconds, not {timeout!r}")
+        self.keys = keys
+        self.passed = self.failed = 0
+        self._loop = loop
+        self._factory = factory
+        self._context = checked_context(context)
+        self._algorithms = tuple(algorithms)
+        numbers_of(self._algorithms)
+        self._timeout = timeout
+        self._timer: Timer | None = None
+        #: In the order in which they came: the first is the first to be due.
+        self._waiting: dict[Knock, None] = {}
+        #: By the socket: a stream takes no weak references, and only what is open is to be remembered.
+        self._key_ids: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
+
+    def __call__(self) -> Knock:
+        """Return the protocol for one connection."""
+        return Knock(self)
+
+    def key_id_of(self, transport: Any) -> str | None:
+        """Return the id of the key with which the peer of *transport* has proved itself, or this side to it;
+        None for a connection that did not come through this gate."""
+        sock = transport.get_extra_info("socket")
+        return None if sock is None else self._key_ids.get(sock)
+
+    @property
+    def waiting(self) -> int:
+        """How many connections are in their handshake."""
+        return len(self._waiting)
+
+    # -- what a knock tells ------------------------------------------------------------------------------------
+
+    def arrived(self, knock: Knock) -> None:
+        """A connection is made: begin the handshake."""
+        deadline = self._loop.time() + self._timeout
+        knock.handshake = Handshake(
+            self.role, self.keys, deadline=deadline, context=self._context, algorithms=self._algorithms
+        )
+        self._waiting[knock] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._close_due)
+        if knock.handshake.opening:
+            knock.transport.write(knock.handshake.opening)
+
+    def received(self, knock: Knock, data: bytes) -> None:
+        """Something came: go on with the handshake, and let the connection pass if it is over."""
+        handshake = knock.handshake
+        try:
+            answer = handshake.receive(data, self._loop.time())
+        except AuthenticationFailed as fault:
+            # A traceback holds the frames, and they hold what was received: up to a whole read of it for each peer.
+            self.refuse(knock, fault.with_traceback(None))
+            return
+        if answer:
+            knock.transport.write(answer)
+        if handshake.state is AUTHENTICATED:
+            self._forget(knock)
+            self.passed += 1
+            self._hand_over(knock)
+
+    def refuse(self, knock: Knock, fault: AuthenticationFailed) -> None:
+        """The handshake has come to nothing."""
+        self._forget(knock)
+        self.failed += 1
+
+    def lost(self, knock: Knock, exc: BaseException | None) -> None:
+        """The connection is gone; if the handshake was not over by then, it has come to nothing."""
+        self._forget(knock)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _hand_over(self, knock: Knock) -> None:
+        """The stream is the protocol's own from here on."""
+        transport = knock.transport
+        self._key_ids[transport.get_extra_info("socket")] = knock.handshake.key_id
+        protocol = self._protocol_of(knock)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        rest = knock.handshake.remainder
+        if not rest:
+            return
+        if transport.is_reading() and hasattr(protocol, "data_received"):
+            protocol.data_received(rest)
+        else:
+            # It has paused or closed the stream, or receives into a buffer of its own: the stream knows what to do.
+            transport.on_arrival(memoryview(rest), 0, len(rest))
+
+    def _protocol_of(self, knock: Knock) -> Any:
+        return self._factory()
+
+    def _forget(self, knock: Knock) -> None:
+        self._waiting.pop(knock, None)
+        if self._timer is not None and not self._waiting:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close_due(self) -> None:
+        """Refuse those whose time is over, and sleep until the next one's is."""
+        self._timer = None
+        now = self._loop.time()
+        while self._waiting:
+            knock = next(iter(self._waiting))
+            try:
+                knock.handshake.check(now)
+            except AuthenticationFailed as fault:
+                self.refuse(knock, fault)
+            else:
+                self._timer = self._loop.call_at(knock.handshake.deadline, self._close_due)
+                break
+
+
+class Knock(Protocol):
+    """A connection in front of a gate.  ``protocol`` is who will be behind it, if that is known; ``peer`` is as
+    whom the other end is remembered; ``has_heard`` tells whether it has said anything; ``fault`` is why it was
+    refused."""
+
+    __slots__ = ("_gate", "fault", "handshake", "has_heard", "origin", "protocol")
+
+    handshake: Handshake
+
+    def __init__(self, gate: Gate, protocol: Any = None) -> None:
+        self._gate = gate
+        self.protocol = protocol
+        self.origin: object = None
+        self.has_heard = False
+        self.fault: BaseException | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        self._gate.arrived(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Go on."""
+        self.has_heard = True
+        self._gate.received(self, data)
+
+    def eof_received(self) -> bool | None:
+        """Give up, unless nothing was said at all: then there is nothing to complain of."""
+        if self.has_heard:
+            self._gate.refuse(self, self.handshake.end())
+        return None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is over, in one way or another."""
+        self._gate.lost(self, exc)
+
+    def connection_failed(self, exc: Exception) -> None:
+        """There was no connection to begin with."""
+        self.fault = exc
+        self._gate.lost(self, exc)
+
+
+class ServerGate(Gate):
+    """A gate for ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; arguments as for ``Gate``, and further:
+
+    *most* is how many handshakes go on at once.  *backoff* keeps what peers have failed; several gates may share
+    one. *on_failed* is called for each connection that did not get through, with the error.
+
+    ``delayed`` and ``displaced`` count those of the ``failed`` that came too early after a failure, and that made
+    room for others.
+    """
+
+    __slots__ = ("_backoff", "_is_closed", "_most", "_on_failed", "delayed", "displaced")
+
+    role = "server"
+
+    def __init__(
+        self,
+        *args: Any,
+        most: int = HANDSHAKES,
+        backoff: Backoff | None = None,
+        on_failed: Callable[[AuthenticationFailed], object] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        if most < 1:
+            raise OptionError(f"most is how many handshakes go on at once, at least 1, not {most!r}")
+        self._most = most
+        self._backoff = Backoff() if backoff is None else backoff
+        self._on_failed = on_failed
+        self._is_closed = False
+        self.delayed = self.displaced = 0
+
+    def close(self) -> None:
+        """Let nobody through any more: abort every handshake.  Whoever is through stays."""
+        self._is_closed = True
+        for knock in list(self._waiting):
+            self._forget(knock)
+            knock.transport.abort()
+
+    def arrived(self, knock: Knock) -> None:
+        """Begin the handshake, unless the peer has to wait; make room for it."""
+        if self._is_closed:
+            knock.transport.abort()
+            return
+        knock.origin = origin_of(knock.transport)
+        now = self._loop.time()
+        wait = self._backoff.wait(knock.origin, now)
+        if wait:
+            self.delayed += 1
+            failures = counted(self._backoff.failures(knock.origin, now), "attempt")
+            text = f"{failures} from there came to nothing, and this one came {wait:.1f} s too early"
+            self._turn_away(knock, AuthenticationDelayed(text, refusal(LATER)))
+            return
+        if len(self._waiting) >= self._most:
+            self.displaced += 1
+            text = f"of {self._most} handshakes at once this was the oldest, and it made room for another"
+            self._turn_away(next(iter(self._waiting)), AuthenticationTimeout(text, refusal(LATER)))
+        super().arrived(knock)
+
+    def refuse(self, knock: Knock, fault: AuthenticationFailed) -> None:
+        """Hold it against the peer, tell it, and close."""
+        self._backoff.failed(knock.origin, self._loop.time())
+        self._turn_away(knock, fault)
+
+    def lost(self, knock: Knock, exc: BaseException | None) -> None:
+        """A peer that has said something and is gone without a proof has failed; so has one that was too silent."""
+        if knock in self._waiting and (knock.has_heard or isinstance(exc, TimeoutError)):
+            self._backoff.failed(knock.origin, self._loop.time())
+            self._count(knock, knock.handshake.end())
+        super().lost(knock, exc)
+
+    def _turn_away(self, knock: Knock, fault: AuthenticationFailed) -> None:
+        self._count(knock, fault)
+        if fault.reply:
+            knock.transport.write(fault.reply)
+        knock.transport.fail(fault)
+
+    def _count(self, knock: Knock, fault: AuthenticationFailed) -> None:
+        super().refuse(knock, fault)
+        if self._on_failed is not None:
+            self._on_failed(fault)
+
+    def _hand_over(self, knock: Knock) -> None:
+        self._backoff.succeeded(knock.origin)
+        super()._hand_over(knock)
+
+
+class ClientGate(Gate):
+    """A gate for ``connect_tcp``, ``connect_unix`` and ``adopt_stream``; arguments as for ``Gate``.
+
+    It proves itself with the first of the keys.  The protocol is made with the connection still to come, and hears
+    ``connection_failed`` if there is none: with what ``connect_tcp`` would have told it, with the
+    AuthenticationFailed, or with a ConnectionFailure if the server was gone before anything was decided.
+    """
+
+    __slots__ = ()
+
+    role = "client"
+
+    def __call__(self) -> Knock:
+        """Return the protocol for one connection; raises what the factory raises."""
+        return Knock(self, self._factory())
+
+    def refuse(self, knock: Knock, fault: AuthenticationFailed) -> None:
+        """Close; the protocol is told when that is done, and nobody else: it is the one who asked for this."""
+        super().refuse(knock, fault)
+        knock.fault = fault
+        knock.transport.abort()
+
+    def lost(self, knock: Knock, exc: BaseException | None) -> None:
+        """Tell the protocol why it never began."""
+        super().lost(knock, exc)
+        reason = knock.fault or _gone(exc)
+        if hasattr(knock.protocol, "connection_failed"):
+            knock.protocol.connection_failed(reason)
+        else:
+            self._loop.reports.fault("connect", str(reason))
+
+    def _protocol_of(self, knock: Knock) -> Any:
+        return knock.protocol
+
+
+def _gone(exc: BaseException | None) -> ConnectionFailure:
+    how = f": {os_error_text(exc)}" if isinstance(exc, OSError) else ""
+    failure = ConnectionFailure(f"the server was gone before the handshake was over{how}")
+    failure.__cause__ = exc
+    return failure

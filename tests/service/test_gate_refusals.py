@@ -1,0 +1,225 @@
+"""The gate, on every poller: who does not get through, what he is told, and what that costs him."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reactor.auth import Backoff, wire
+from reactor.auth.backoff import FIRST
+from reactor.auth.challenge import refusal
+from reactor.errors import OptionError
+from reactor.service.gate import HANDSHAKE_TIMEOUT, ServerGate
+from tests.auth.sides import RING
+from tests.net.recorder import Recorder, echo
+from tests.service.scene import WRONG, Caller, Scene, scene_on
+
+
+@pytest.fixture
+def scene(poller_name: str) -> Iterator[Scene]:
+    """A gate on each poller, in front of an echo."""
+    with scene_on(poller_name) as made:
+        made.reactions["data_received"] = echo
+        yield made
+
+
+def fail_once(scene: Scene) -> None:
+    """Have a client with a wrong key fail."""
+    with scene.caller(keys=WRONG) as caller:
+        caller.send(caller.response())
+        assert caller.receive_all() == refusal(wire.NO_PROOF)
+    scene.settle()
+
+
+def is_let_in(scene: Scene) -> bool:
+    """Tell whether an honest client is listened to at present."""
+    with scene.caller() as caller:
+        challenge = caller.frame()
+        if challenge == refusal(wire.LATER):
+            assert caller.receive_all() == b""
+            return False
+        caller.send(caller.side.receive(challenge, 0.0))
+        caller.side.receive(caller.frame(), 0.0)
+        return True
+
+
+def test_a_failure_is_counted_and_told_in_one_line_without_a_traceback(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line says who it was and why; the protocol behind the gate has not heard of it."""
+    faults: list[Exception] = []
+    scene.gate._on_failed = faults.append
+    fail_once(scene)
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "closed the connection of 127.0.0.1:" in record.getMessage()
+    assert "key 'app-1': its proof is wrong" in record.getMessage()
+    assert (scene.gate.failed, scene.stage.counters.peer_errors, len(faults)) == (1, 1, 1)
+    assert scene.made == []
+
+
+def test_many_failures_are_told_in_few_lines(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A log is not filled by whoever knocks."""
+    for _ in range(30):
+        with scene.caller() as caller:
+            caller.send(b"GET / HTTP/1.1\r\n\r\n")
+            caller.receive_all()
+    assert scene.gate.failed == 30
+    assert scene.gate.delayed == 29
+    assert len(caplog.records) <= 10
+
+
+def test_a_peer_has_to_wait_after_a_failure_and_longer_after_each_further_one(scene: Scene) -> None:
+    """It is told to come later, at once and without a challenge; and after that time it is listened to."""
+    wait = FIRST
+    for _ in range(4):
+        fail_once(scene)
+        assert not is_let_in(scene)
+        scene.pass_time(wait * 0.99)
+        assert not is_let_in(scene)
+        scene.pass_time(wait * 0.02)
+        wait *= 2
+    assert scene.gate.failed == 4 + 8
+    assert scene.gate.delayed == 8
+    assert is_let_in(scene)
+    fail_once(scene)
+    scene.pass_time(FIRST * 1.01)
+    assert is_let_in(scene), "after a success the first wait is the shortest again"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="all of 127.0.0.0/8 is this machine on Linux only")
+def test_other_addresses_do_not_wait_for_one_that_failed(scene: Scene) -> None:
+    """Each has an account of its own."""
+    fail_once(scene)
+    with socket.socket() as plain:
+        plain.bind(("127.0.0.2", 0))
+        plain.connect(scene.address)
+        plain.settimeout(0)
+        scene.until(lambda: scene.gate.waiting == 1)
+    assert not is_let_in(scene)
+
+
+def test_a_user_on_a_unix_socket_waits_after_a_failure(poller_name: str, tmp_path: Path) -> None:
+    """There is no address there, but the kernel says whose process it is."""
+    backoff = Backoff()
+    with scene_on(poller_name, unix_path=str(tmp_path / "s"), backoff=backoff) as scene:
+        fail_once(scene)
+        assert not is_let_in(scene)
+        if hasattr(socket, "SO_PEERCRED"):
+            assert backoff.failures(("uid", os.getuid()), scene.clock.now) == 1
+        scene.pass_time(FIRST)
+        assert is_let_in(scene)
+
+
+def test_a_peer_that_leaves_without_a_word_has_not_failed(scene: Scene) -> None:
+    """Load balancers look in like that; an end and a reset are the same here."""
+    for leave in (Caller.reset, lambda caller: caller.socket.close()):
+        with scene.caller() as caller:
+            leave(caller)
+            scene.until(lambda: scene.gate.waiting == 0)
+    assert scene.gate.failed == 0
+    assert is_let_in(scene)
+
+
+@pytest.mark.parametrize("leave", [Caller.reset, lambda caller: caller.socket.shutdown(socket.SHUT_WR)])
+def test_a_peer_that_leaves_in_the_middle_of_a_word_has_failed(scene: Scene, leave: Any) -> None:
+    """It is counted, and has to wait."""
+    with scene.caller() as caller:
+        caller.send(b"\0\0")
+        scene.settle()
+        leave(caller)
+        scene.until(lambda: scene.gate.failed == 1)
+    scene.settle()
+    assert scene.gate.waiting == 0
+    assert not is_let_in(scene)
+
+
+def test_a_silent_peer_is_closed_at_the_deadline_and_has_failed(scene: Scene) -> None:
+    """Not sooner, and each at its own time, although there is one timer for all."""
+    with scene.caller() as first:
+        scene.pass_time(4.0)
+        with scene.caller() as second:
+            scene.pass_time(HANDSHAKE_TIMEOUT - 4.1)
+            assert scene.gate.waiting == 2
+            scene.pass_time(0.2)
+            assert scene.gate.waiting == 1
+            first.frame()
+            assert first.receive_all() == b""
+            scene.pass_time(4.0)
+            second.frame()
+            assert second.receive_all() == b""
+    assert (scene.gate.waiting, scene.gate.failed) == (0, 2)
+    assert not is_let_in(scene)
+
+
+def test_no_timer_is_left_when_nobody_waits(scene: Scene) -> None:
+    """A loop with a gate that is idle has nothing to wake up for."""
+    with scene.caller() as caller:
+        assert scene.stage.next_timeout() is not None
+        caller.authenticate()
+        scene.settle()
+        assert scene.stage.next_timeout() is None
+
+
+def test_the_oldest_handshake_makes_room_when_there_are_too_many(poller_name: str) -> None:
+    """Silent ones cannot lock anybody out: whoever comes is listened to, and the one that waited longest goes."""
+    with scene_on(poller_name, most=2) as scene:
+        with scene.caller() as oldest, scene.caller() as older, scene.caller() as caller:
+            oldest.frame()
+            assert oldest.receive_all() == refusal(wire.LATER)
+            assert scene.gate.waiting == 2
+            caller.authenticate()
+            with scene.caller(), scene.caller():
+                older.frame()
+                assert older.receive_all() == refusal(wire.LATER)
+        scene.until(lambda: scene.gate.waiting == 0)
+        assert (scene.gate.passed, scene.gate.failed, scene.gate.displaced) == (1, 2, 2)
+        assert is_let_in(scene), "it is not held against anybody"
+
+
+def test_an_idle_timeout_of_the_listener_counts_as_a_failure(poller_name: str) -> None:
+    """Whoever set one meant it for those who have not come in as well."""
+    with scene_on(poller_name) as scene:
+        scene.listener._idle_timeout = 1.0
+        with scene.caller() as caller:
+            scene.pass_time(1.0)
+            caller.frame()
+            assert caller.receive_all() == b""
+            scene.until(lambda: scene.gate.failed == 1)
+        assert not is_let_in(scene)
+
+
+def test_a_closed_gate_lets_nobody_through_and_leaves_the_others_alone(scene: Scene) -> None:
+    """Handshakes are aborted, and no new one begins; nobody is blamed for it."""
+    with scene.caller() as inside, scene.caller() as waiting:
+        inside.authenticate()
+        scene.gate.close()
+        waiting.frame()
+        assert waiting.receive_all() == b""
+        with scene.caller() as late:
+            assert late.receive_all() == b""
+        inside.send(b"still")
+        assert inside.receive(5) == b"still"
+    assert (scene.gate.waiting, scene.gate.failed) == (0, 0)
+    assert scene.stage.next_timeout() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"timeout": 0}, "positive number of seconds"),
+        ({"timeout": float("nan")}, "positive number of seconds"),
+        ({"most": 0}, "at least 1"),
+        ({"context": bytes(2000)}, "at most 1024"),
+        ({"algorithms": ["md5"]}, "algorithms are some of"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_when_the_gate_is_made(options: dict[str, Any], text: str) -> None:
+    """Not when the first client comes."""
+    with scene_on(None) as scene, pytest.raises(OptionError, match=text):
+        ServerGate(scene.stage, Recorder, RING, **options)
