@@ -6,9 +6,10 @@ greets. They are small, but they are whole: many clients at once, text cut anywh
 messages, killed clients, an orderly stop.  Nothing here prints or reads arguments; what happens is counted, and
 told to whoever asks.
 
-Read in this order: ``tally`` (what is counted), ``modes`` (where a message ends), ``catalog`` (the services, a
-table), ``talk`` (one conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then
-``client`` and ``datagram_client``.
+Read in this order: ``tally`` (what is counted), ``modes`` (where a message ends), ``origin``, ``key_file`` and
+``gate`` (who may talk at all), ``json_answers`` and ``catalog`` (the services, a table), ``talk`` (one
+conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then ``client`` and
+``datagram_client``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from __future__ import annotations
 from reactor.service.catalog import SERVICES, Service
 from reactor.service.client import Client
 from reactor.service.datagram_client import DatagramClient
+from reactor.service.gate import ClientGate, ServerGate
+from reactor.service.key_file import read_keys, write_key
 from reactor.service.modes import MODES, codec_for
 from reactor.service.server import Server
 from reactor.service.tally import Tally
 
-__all__ = ["MODES", "SERVICES", "Client", "DatagramClient", "Server", "Service", "Tally", "codec_for"]
+__all__ = [
+    "MODES", "SERVICES", "Client", "ClientGate", "DatagramClient", "Server", "ServerGate", "Service", "Tally",
+    "codec_for", "read_keys", "write_key",
+]  # fmt: skip

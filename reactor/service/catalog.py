@@ -10,6 +10,7 @@ elsewhere.
     greet     says ``welcome to my service~`` to whoever connects, and listens
     hello     answers ``X`` with ``X好``
     datagram  answers every datagram with ``你好,我是服务器~`` and notes who sent it
+    json      answers requests in JSON, see ``json_answers``
 
 Text is UTF-8.  A character that the network cut in two is waited for; bytes that are no text end the
 connection, or are dropped with their datagram, and are counted.  The rejected choice, U+FFFD in their place,
@@ -22,10 +23,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from reactor.errors import OptionError
+from reactor.service.json_answers import json_answer
+from reactor.service.modes import MODES
 
 
 class Service(NamedTuple):
-    """One service: what it says, and on which transports."""
+    """One service: what it says, on which transports, and in which modes."""
 
     name: str
     summary: str
@@ -39,6 +42,8 @@ class Service(NamedTuple):
     is_noted: bool = False
     #: "stream", "datagram" or both.
     transports: tuple[str, ...] = ("stream", "datagram")
+    #: Some of ``modes.MODES``; the first is what it has if nobody asks for another.
+    modes: tuple[str, ...] = tuple(MODES)
 
 
 def _nothing(text: str) -> None:
@@ -68,6 +73,10 @@ SERVICES: dict[str, Service] = {
         Service(
             "datagram", "answers every datagram with '你好,我是服务器~' and notes its sender", _as_server,
             is_noted=True, transports=("datagram",),
+        ),
+        Service(
+            "json", "answers requests in JSON, such as {\"op\": \"upper\", \"value\": \"x\"}, in JSON", json_answer,
+            transports=("stream",), modes=("framed", "line"),
         ),
     )
 }  # fmt: skip

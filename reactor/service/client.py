@@ -26,12 +26,14 @@ from reactor.errors import ConnectionFailure, IdleTimeout, OptionError, ReactorE
 from reactor.framing.raw import Raw
 from reactor.limits import CONNECT_TIMEOUT, CORK_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import FramedProtocol
+from reactor.service.gate import HANDSHAKE_TIMEOUT, ClientGate
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.framing.codec import Codec
     from reactor.net.connector import Connector
@@ -53,16 +55,18 @@ class Client(FramedProtocol):
     *messages* is pulled as the window allows; an item that is None says that nothing is there at present: call
     ``more()`` when there is.  *expected* is how many replies make it complete; None: one for each message.
     *timeout* bounds connecting, and each silence while a reply is owed; None: no bound.  The codec is that of
-    *mode*.
+    *mode*.  With *keys* the two sides first prove to each other that they have the first of them, for *context*.
 
     As a future: ``done()``; ``result()`` returns the replies, or raises what went wrong: a ConnectionFailure,
-    also for a server that closed too early; IdleTimeout; a FramingError for what it sent, or for a message that
-    the mode cannot carry; OSError for a connection that broke.  ``replies`` holds in any case what has come.
+    also for a server that closed too early; IdleTimeout; AuthenticationFailed; a FramingError for what it sent,
+    or for a message that the mode cannot carry; OSError for a connection that broke.  ``replies`` holds in any
+    case what has come.
     """
 
     __slots__ = (
-        "_connector", "_error", "_expected", "_is_done", "_is_ended", "_is_finished", "_is_paused", "_is_raw",
-        "_loop", "_messages", "_patience", "_timeout", "_window", "codec", "received", "replies", "sent",
+        "_connector", "_context", "_error", "_expected", "_is_done", "_is_ended", "_is_finished", "_is_paused",
+        "_is_raw", "_keys", "_loop", "_messages", "_patience", "_timeout", "_window", "codec", "received",
+        "replies", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +80,8 @@ class Client(FramedProtocol):
         expected: int | None = None,
         accel: str | None = None,
         max_frame_length: int = MAX_FRAME_LENGTH,
+        keys: KeyRing | None = None,
+        context: bytes = b"",
     ) -> None:
         """Raises OptionError for values that cannot be."""
         if window < 1:
@@ -91,6 +97,8 @@ class Client(FramedProtocol):
         self._window = 1 if self._is_raw else window
         self._timeout = timeout
         self._expected = expected
+        self._keys = keys
+        self._context = context
         self._connector: Connector | None = None
         self._patience: Timer | None = None
         self._error: BaseException | None = None
@@ -102,10 +110,16 @@ class Client(FramedProtocol):
         ``Reactor.connect_tcp``."""
         options.setdefault("timeout", CONNECT_TIMEOUT if self._timeout is None else self._timeout)
         if isinstance(address, tuple):
-            self._connector = self._loop.connect_tcp(lambda: self, *address, **options)
+            self._connector = self._loop.connect_tcp(self._factory(), *address, **options)
         else:
-            self._connector = self._loop.connect_unix(lambda: self, address, **options)
+            self._connector = self._loop.connect_unix(self._factory(), address, **options)
         return self._connector
+
+    def _factory(self) -> Callable[[], Any]:
+        if self._keys is None:
+            return lambda: self
+        timeout = HANDSHAKE_TIMEOUT if self._timeout is None else self._timeout
+        return ClientGate(self._loop, lambda: self, self._keys, context=self._context, timeout=timeout)
 
     # -- for those who derive from it --------------------------------------------------------------------------
 
@@ -124,7 +138,8 @@ class Client(FramedProtocol):
         if self.transport is not None:
             self.transport.abort()
         elif self._connector is not None:
-            self._connector.cancel()
+            stream = self._connector.stream  # there is one, and it is not ours yet, while it is in its handshake
+            (self._connector.cancel if stream is None else stream.abort)()
 
     # -- a future ----------------------------------------------------------------------------------------------
 

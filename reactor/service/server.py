@@ -9,6 +9,9 @@ aborted.  Then the server is stopped, and the loop goes on: it is its owner's.
 **The journal** is a function that is told, in one line, what happens to whom; None costs nothing.  Texts from
 the network are quoted and cut in it, so that nobody writes control sequences to an administrator's terminal.
 
+**With keys** a server has a gate (``gate``): whoever has not proved to have one of them is no client, and counts as
+an error if he tried.
+
 Read next: ``client``.
 """
 
@@ -21,7 +24,8 @@ from reactor.errors import OptionError, UsageError
 from reactor.limits import MAX_FRAME_LENGTH
 from reactor.net.addresses import format_address
 from reactor.service.catalog import Service, service_named
-from reactor.service.modes import codec_for
+from reactor.service.gate import ServerGate
+from reactor.service.modes import MODES, codec_for
 from reactor.service.session import DatagramSession, Session
 from reactor.service.tally import Tally
 
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
+    from reactor.errors import AuthenticationFailed
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.listener import Listener
     from reactor.net.reactor import Reactor
@@ -44,49 +50,61 @@ QUOTED = 200
 class Server:
     """One service of ``catalog`` on a reactor.
 
-    *service* is a name or a Service; *mode* is "raw", "line" or "framed"; *accel* and *max_frame_length* are
-    for the codec, see ``modes.codec_for``.  *journal* is told in one line what happens.  Raises OptionError for
-    an unknown name, AccelUnavailable.  Loop thread only.
+    *service* is a name or a Service; *mode* is "raw", "line" or "framed", None: the service's first; *accel*
+    and *max_frame_length* are for the codec, see ``modes.codec_for``.  *journal* is told in one line what
+    happens.  With *keys* a client has to prove that it has one of them, for *context*: ``gate`` is then a
+    ServerGate, else None.  Raises OptionError for an unknown name, or a mode that is not the service's,
+    AccelUnavailable.  Loop thread only.
     """
 
-    __slots__ = ("_grace", "_journal", "_loop", "_opened", "codec", "is_stopping", "mode", "service", "tally")
+    __slots__ = (
+        "_grace", "_journal", "_loop", "_opened", "codec", "gate", "is_stopping", "mode", "service", "tally",
+    )  # fmt: skip
 
     def __init__(
         self,
         loop: Reactor,
         service: str | Service,
         *,
-        mode: str = "raw",
+        mode: str | None = None,
         accel: str | None = None,
         max_frame_length: int = MAX_FRAME_LENGTH,
         journal: Callable[[str], object] | None = None,
+        keys: KeyRing | None = None,
+        context: bytes = b"",
     ) -> None:
         self.service = service if isinstance(service, Service) else service_named(service)
-        self.mode = mode
-        self.codec = codec_for(mode, max_frame_length=max_frame_length, accel=accel)
+        self.mode = self._checked_mode(mode)
+        self.codec = codec_for(self.mode, max_frame_length=max_frame_length, accel=accel)
         self.tally = Tally()
         self.is_stopping = False
         self._loop = loop
         self._journal = journal
         self._opened: list[Listener | DatagramEndpoint] = []
         self._grace: Timer | None = None
+        self.gate: ServerGate | None = None
+        if keys is not None:
+            self.gate = ServerGate(loop, partial(Session, self), keys, context=context, on_failed=self._failed)
+
+    def _checked_mode(self, mode: str | None) -> str:
+        modes = self.service.modes
+        if mode in MODES and mode not in modes:
+            raise OptionError(f"the service {self.service.name!r} needs the mode {' or '.join(modes)}, not {mode}")
+        return modes[0] if mode is None else mode
 
     # -- where it serves ---------------------------------------------------------------------------------------
 
     def listen_tcp(self, host: str | None = None, port: int = 0, **options: Any) -> Listener:
         """Serve on a TCP address; arguments and errors are those of ``Reactor.listen_tcp``."""
-        self._check("stream")
-        return self._keep(self._loop.listen_tcp(partial(Session, self), host, port, **options))
+        return self._keep(self._loop.listen_tcp(self._factory(), host, port, **options))
 
     def listen_unix(self, path: str | bytes, **options: Any) -> Listener:
         """Serve on a Unix socket; arguments and errors are those of ``Reactor.listen_unix``."""
-        self._check("stream")
-        return self._keep(self._loop.listen_unix(partial(Session, self), path, **options))
+        return self._keep(self._loop.listen_unix(self._factory(), path, **options))
 
     def adopt_listener(self, sock: Any, **options: Any) -> Listener:
         """Serve on a socket that listens already; arguments and errors are those of ``Reactor.adopt_listener``."""
-        self._check("stream")
-        return self._keep(self._loop.adopt_listener(partial(Session, self), sock, **options))
+        return self._keep(self._loop.adopt_listener(self._factory(), sock, **options))
 
     def open_datagram(self, local: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
         """Serve datagrams sent to *local*; arguments and errors are those of ``Reactor.open_datagram``."""
@@ -95,9 +113,16 @@ class Server:
         self._opened.append(endpoint)
         return endpoint
 
+    def _factory(self) -> Callable[[], Any]:
+        """Return who makes the protocol of a new connection."""
+        self._check("stream")
+        return partial(Session, self) if self.gate is None else self.gate
+
     def _check(self, transport: str) -> None:
         if self.is_stopping:
             raise UsageError("the server was stopped: make a new one")
+        if transport == "datagram" and self.gate is not None:
+            raise OptionError("keys are for connections; datagrams are not authenticated")
         if transport not in self.service.transports:
             only = self.service.transports[0]
             raise OptionError(f"the service {self.service.name!r} is for {only}s only")
@@ -130,6 +155,8 @@ class Server:
         self.is_stopping = True
         for opened in self._opened:
             opened.close()
+        if self.gate is not None:
+            self.gate.close()
         if self.tally.open:
             self._grace = self._loop.call_later(grace, self._abort_all)
             # From the next turn on, that is, after the poller was asked once more.
@@ -162,6 +189,15 @@ class Server:
             session.transport.abort()
 
     # -- what is told ------------------------------------------------------------------------------------------
+
+    def _failed(self, fault: AuthenticationFailed) -> None:
+        self.tally.errors += 1
+
+    def welcome(self, transport: Any) -> None:
+        """For sessions: tell the journal who has come."""
+        if self._journal is not None:
+            key_id = None if self.gate is None else self.gate.key_id_of(transport)
+            self.note(transport, "connected" if key_id is None else f"connected with key {key_id}")
 
     def note(self, transport: Any, event: str, text: str | None = None) -> None:
         """For sessions: tell the journal what happened to the client of *transport*."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         tally: Tally
         is_stopping: bool
 
+        def welcome(self, transport: Any) -> None: ...
         def note(self, transport: Any, event: str, text: str | None = None) -> None: ...
         def note_text(self, address: Any, event: str, text: str | None = None) -> None: ...
         def report(self, kind: str, line: str) -> None: ...
@@ -55,7 +56,7 @@ class Session(FramedProtocol):
         """Count the client, and say what is said first."""
         super().connection_made(transport)
         self._server.tally.opened()
-        self._server.note(transport, "connected")
+        self._server.welcome(transport)
         self._send(self._talk.opening())
 
     def frames_received(self, frames: Iterable[bytes]) -> None:
