@@ -1,4 +1,4 @@
-"""The command line: ``reactor serve``, ``call``, ``info`` and ``demo``, one file each.
+"""The command line: ``reactor serve``, ``call``, ``keygen``, ``info`` and ``demo``, one file each.
 
 A command is a function from parsed arguments to an exit status.  It works with what the floors below offer and
 adds only what concerns a terminal: arguments, words, and what becomes of errors.

@@ -48,8 +48,9 @@ def seconds(text: str) -> float:
 def add_mode(parser: argparse.ArgumentParser) -> None:
     """Add --mode and --max-frame-length."""
     parser.add_argument(
-        "--mode", choices=list(MODES), default="raw",
-        help="where a message ends: nowhere (raw, the default), at a newline, or after its length (4 bytes)",
+        "--mode", choices=list(MODES),
+        help="where a message ends: nowhere (raw, the default), at a newline, or after its length (4 bytes; the "
+        "default for JSON)",
     )  # fmt: skip
     parser.add_argument(
         "--max-frame-length", type=whole_number(1, 2**32 - 1), default=MAX_FRAME_LENGTH, metavar="BYTES",

@@ -5,6 +5,9 @@ prompt.  Each reply is one line of output, but for a file or a pipe in raw mode:
 and come out as they are, so ``reactor call ADDRESS < picture > copy`` is a fair test of an echo.  The status is
 0 only if all replies came.
 
+With ``--json`` messages and replies are JSON texts, a line each.  With ``--auth-key`` both sides prove first that
+they have the key; nothing is sent to a server that cannot.
+
 Nothing is read ahead of what the connection takes: a pipe that never ends is fine, and so is one that is slow,
 because stdin is one more descriptor of the same loop.  Read next: ``messages``, where they come from.
 """
@@ -17,8 +20,10 @@ from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, seconds, whole_number
+from reactor.cli.credentials import add_credentials, asks_for_key, credentials
+from reactor.cli.json_lines import json_messages, json_reply
 from reactor.cli.messages import Feed, from_file, from_stdin
-from reactor.errors import OptionError
+from reactor.errors import AuthenticationFailed, OptionError
 from reactor.service.client import REPLY_TIMEOUT, WINDOW, Client
 from reactor.service.datagram_client import DatagramClient
 
@@ -38,7 +43,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("messages", nargs="*", metavar="MESSAGE", help="what to send; without any: --file, or stdin")
     add("--file", type=expand, metavar="F", help="send this file: its lines, or in raw mode its bytes")
     add("--udp", action="store_true", help="send each message as a datagram")
+    add("--json", action="store_true", help="messages and replies are JSON texts, a line each")
     add_mode(parser)
+    add_credentials(parser, "prove to have the first key of this file, and have the server prove it")
     add(
         "--timeout", type=seconds, default=REPLY_TIMEOUT, metavar="S",
         help="for connecting, and for each reply (%(default)g)",
@@ -57,12 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
     address = reactor.parse_address(arguments.address)
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])
+    settle_mode(arguments)
     is_bytes = arguments.mode == "raw" and not arguments.udp
+    proof = credentials(arguments)
     heed_accel(arguments.accel)
     with reactor.Reactor(arguments.selector) as loop:
         feed = open_feed(loop, arguments, is_bytes)
-        printer = Printer(is_verbatim=is_bytes and not (arguments.messages or feed.is_interactive))
+        printer = Printer(is_bytes and not (arguments.messages or feed.is_interactive), arguments.json)
         messages = at_least_one(feed)
+        if arguments.json:
+            messages = json_messages(messages)
         caller: PrintingClient | PrintingDatagramClient
         if arguments.udp:
             caller = PrintingDatagramClient(
@@ -72,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             caller = PrintingClient(
                 printer, loop, messages, mode=arguments.mode, timeout=arguments.timeout, expected=arguments.expect,
                 window=1 if feed.is_interactive else arguments.window, max_frame_length=arguments.max_frame_length,
+                **proof,
             )  # fmt: skip
         feed.on_more = caller.more
         caller.connect(address)
@@ -80,6 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             feed.close()
     return 0
+
+
+def settle_mode(arguments: argparse.Namespace) -> None:
+    """Give --mode the value that it has if nobody gives it one.  Raises OptionError if that cannot carry JSON."""
+    if arguments.mode is None:
+        arguments.mode = "framed" if arguments.json and not arguments.udp else "raw"
+    if arguments.json and arguments.mode == "raw" and not arguments.udp:
+        raise OptionError("--json needs messages that have an end: --mode framed, the default for it, or line")
 
 
 def open_feed(loop: reactor.Reactor, arguments: argparse.Namespace, is_bytes: bool) -> Feed:
@@ -109,15 +129,19 @@ def at_least_one(messages: Feed) -> Iterator[bytes | None]:
 
 
 class Printer:
-    """Prints replies as they come: bytes as they are, or each as a line."""
+    """Prints replies as they come: bytes as they are, or each as a line; JSON only if it is JSON."""
 
-    __slots__ = ("_end",)
+    __slots__ = ("_end", "_is_json")
 
-    def __init__(self, is_verbatim: bool) -> None:
+    def __init__(self, is_verbatim: bool, is_json: bool) -> None:
         self._end = b"" if is_verbatim else b"\n"
+        self._is_json = is_json
 
     def print(self, reply: bytes) -> None:
-        """Print *reply*.  Raises BrokenPipeError if nobody reads it."""
+        """Print *reply*.  Raises BrokenPipeError if nobody reads it, TextMalformed if it should be JSON and is
+        not."""
+        if self._is_json:
+            reply = json_reply(reply)
         sys.stdout.buffer.write(reply + self._end)
         sys.stdout.buffer.flush()
 
@@ -132,7 +156,9 @@ class PrintingClient(Client):
         self._printer = printer
 
     def reply_received(self, reply: bytes) -> None:
-        """Print it."""
+        """Print it.  Raises AuthenticationFailed if it is the first and asks for a key, and there is none."""
+        if self.received == 1 and self._keys is None and asks_for_key(reply):
+            raise AuthenticationFailed("the server asks for a proof: give --auth-key with a key that it knows")
         self._printer.print(reply)
 
 

@@ -2,7 +2,8 @@
 
 One line on stdout says where it listens, with the real port if the system chose it, so a script can wait for
 that line. SIGINT or SIGTERM ends it: clients may finish what they began, then one line says what was served,
-and the status is 0. A second signal does not wait for the clients.  Read next: ``call``.
+and the status is 0. A second signal does not wait for the clients.  With keys SIGHUP reads their file again, for
+the clients that come after it; if it cannot be used, the old keys stay.  Read next: ``call``.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, poller_text, seconds, whole_number
+from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.terminal import announce, tell
-from reactor.errors import OptionError, ResolutionFailed
+from reactor.errors import KeyRefused, OptionError, ResolutionFailed, os_error_text
 from reactor.framing.scanner import accel_status
 from reactor.limits import BACKLOG
 from reactor.net.resolver import ADVICE
 from reactor.service.catalog import SERVICES
+from reactor.service.key_file import read_keys
 from reactor.service.server import GRACE, Server
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from reactor.service.gate import ServerGate
 
 DESCRIPTION = "Serve one of: " + "; ".join(f"{row.name} ({row.summary})" for row in SERVICES.values())
 
@@ -41,9 +46,7 @@ FOR_STREAMS = ("max_connections", "idle_timeout", "backlog")
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = commands.add_parser(
-        "serve", help="serve echo, upper, greet, hello or datagram", description=DESCRIPTION
-    )
+    parser = commands.add_parser("serve", help=f"serve {', '.join(SERVICES)}", description=DESCRIPTION)
     add = parser.add_argument
     add("service", choices=list(SERVICES), metavar="SERVICE", help=", ".join(SERVICES))
     add("--host", help=f"address or name to listen on; '' is everywhere ({HOST})")
@@ -51,6 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--unix", type=expand, metavar="PATH", help="listen on a Unix socket instead; @NAME is abstract")
     add("--udp", action="store_true", help="serve datagrams (the service 'datagram' always does)")
     add_mode(parser)
+    add_credentials(parser, "serve only those who prove that they have a key of this file")
     add_machinery(parser)
     add("--max-connections", type=whole_number(1, 10**7), metavar="N", help="further clients wait")
     add("--idle-timeout", type=seconds, metavar="S", help="close a connection after S silent seconds")
@@ -68,10 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     logging.raiseExceptions = False  # a log that nobody reads any more is no reason to complain to nobody
     logging.basicConfig(format="%(message)s", level=logging.CRITICAL if arguments.quiet else logging.WARNING)
     heed_accel(arguments.accel)
+    proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
         server = Server(
             loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
-            max_frame_length=arguments.max_frame_length, journal=journal_for(arguments),
+            max_frame_length=arguments.max_frame_length, journal=journal_for(arguments), **proof,
         )  # fmt: skip
         try:
             open_address(server, arguments)
@@ -79,11 +84,25 @@ def run(arguments: argparse.Namespace) -> int:
             raise advised(exc, arguments.host) from exc
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, server.stop, arguments.grace)
+        if server.gate is not None:
+            loop.add_signal_handler(signal.SIGHUP, renew_keys, server.gate, arguments.auth_key)
         announce(f"listening on {where(server)}: {described(server, loop, arguments)}")
         loop.run_until(lambda: server.is_stopped)
         settle(loop, arguments.grace)
         announce(f"served {server.tally}")
     return 0
+
+
+def renew_keys(gate: ServerGate, path: str) -> None:
+    """Have *gate* accept the keys that the file at *path* has now; if it cannot be used, say so and change
+    nothing."""
+    try:
+        gate.keys = read_keys(path)
+    except (KeyRefused, OSError) as exc:
+        reason = f"{path}: {os_error_text(exc)}" if isinstance(exc, OSError) else str(exc)
+        tell(f"the keys are what they were: {reason}")
+    else:
+        tell(f"the keys are now {', '.join(gate.keys)}")
 
 
 def journal_for(arguments: argparse.Namespace) -> Any:
@@ -138,6 +157,8 @@ def described(server: Server, loop: reactor.Reactor, arguments: argparse.Namespa
     kind = "datagrams" if uses_datagrams(server, arguments) else "messages"
     framing, _ = accel_status(arguments.accel)
     name = f"{server.service.name}, {server.mode} {kind}"
+    if server.gate is not None:
+        name += ", authenticated"
     return f"{name}, {poller_text(loop)}, {framing} framing, pid {os.getpid()}"
 
 
