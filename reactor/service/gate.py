@@ -243,14 +243,16 @@ class Knock(Protocol):
 class ServerGate(Gate):
     """A gate for ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; arguments as for ``Gate``, and further:
 
-    *most* is how many handshakes go on at once.  *backoff* keeps what peers have failed; several gates may share
-    one. *on_failed* is called for each connection that did not get through, with the error.
+    *most* is how many handshakes go on at once; keep it well below the ``max_connections`` of the listener,
+    which takes nobody in when it is full, so that nobody could make room.  *backoff* keeps what peers have
+    failed; several gates may share one.  *on_failed* is called for each connection that did not get through,
+    with the error.
 
     ``delayed`` and ``displaced`` count those of the ``failed`` that came too early after a failure, and that made
     room for others.
     """
 
-    __slots__ = ("_backoff", "_is_closed", "_most", "_on_failed", "delayed", "displaced")
+    __slots__ = ("_backoff", "_is_closed", "_on_failed", "delayed", "displaced", "most")
 
     role = "server"
 
@@ -265,7 +267,7 @@ class ServerGate(Gate):
         super().__init__(*args, **options)
         if most < 1:
             raise OptionError(f"most is how many handshakes go on at once, at least 1, not {most!r}")
-        self._most = most
+        self.most = most
         self._backoff = Backoff() if backoff is None else backoff
         self._on_failed = on_failed
         self._is_closed = False
@@ -292,9 +294,9 @@ class ServerGate(Gate):
             text = f"{failures} from there came to nothing, and this one came {wait:.1f} s too early"
             self._turn_away(knock, AuthenticationDelayed(text, refusal(LATER)))
             return
-        if len(self._waiting) >= self._most:
+        while len(self._waiting) >= self.most:
             self.displaced += 1
-            text = f"of {self._most} handshakes at once this was the oldest, and it made room for another"
+            text = f"of {self.most} handshakes at once this was the oldest, and it made room for another"
             self._turn_away(next(iter(self._waiting)), AuthenticationTimeout(text, refusal(LATER)))
         super().arrived(knock)
 

@@ -96,15 +96,15 @@ class Server:
 
     def listen_tcp(self, host: str | None = None, port: int = 0, **options: Any) -> Listener:
         """Serve on a TCP address; arguments and errors are those of ``Reactor.listen_tcp``."""
-        return self._keep(self._loop.listen_tcp(self._factory(), host, port, **options))
+        return self._keep(self._loop.listen_tcp(self._factory(options), host, port, **options))
 
     def listen_unix(self, path: str | bytes, **options: Any) -> Listener:
         """Serve on a Unix socket; arguments and errors are those of ``Reactor.listen_unix``."""
-        return self._keep(self._loop.listen_unix(self._factory(), path, **options))
+        return self._keep(self._loop.listen_unix(self._factory(options), path, **options))
 
     def adopt_listener(self, sock: Any, **options: Any) -> Listener:
         """Serve on a socket that listens already; arguments and errors are those of ``Reactor.adopt_listener``."""
-        return self._keep(self._loop.adopt_listener(self._factory(), sock, **options))
+        return self._keep(self._loop.adopt_listener(self._factory(options), sock, **options))
 
     def open_datagram(self, local: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
         """Serve datagrams sent to *local*; arguments and errors are those of ``Reactor.open_datagram``."""
@@ -113,10 +113,16 @@ class Server:
         self._opened.append(endpoint)
         return endpoint
 
-    def _factory(self) -> Callable[[], Any]:
-        """Return who makes the protocol of a new connection."""
+    def _factory(self, options: dict[str, Any]) -> Callable[[], Any]:
+        """Return who makes the protocols of a listener with these *options*."""
         self._check("stream")
-        return partial(Session, self) if self.gate is None else self.gate
+        if self.gate is None:
+            return partial(Session, self)
+        limit = options.get("max_connections")
+        if limit is not None:
+            # Else silent connections could fill the listener, which then takes in nobody for whom they make room.
+            self.gate.most = max(1, min(self.gate.most, limit // 2))
+        return self.gate
 
     def _check(self, transport: str) -> None:
         if self.is_stopping:

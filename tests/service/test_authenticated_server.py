@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -112,6 +113,16 @@ def test_a_server_that_stops_aborts_the_handshakes_and_is_stopped(loop: reactor.
     assert server.tally.errors == 0
     with pytest.raises(ConnectionFailure, match="closed the connection"):
         client.result()
+
+
+def test_silent_connections_cannot_fill_a_listener_with_a_limit(loop: reactor.Reactor) -> None:
+    """Handshakes have at most half of the connections that there may be, so there is always room for the next."""
+    server = Server(loop, "upper", mode="framed", keys=RING)
+    server.listen_tcp("127.0.0.1", max_connections=4)
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(Peer(loop, server.addresses[0])).receive(44)
+        assert call(loop, server, b"a") == [b"A"]
 
 
 def test_a_client_that_gives_up_in_its_handshake_is_done_at_once(loop: reactor.Reactor) -> None:

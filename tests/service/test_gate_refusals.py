@@ -182,6 +182,16 @@ def test_the_oldest_handshake_makes_room_when_there_are_too_many(poller_name: st
         assert is_let_in(scene), "it is not held against anybody"
 
 
+def test_as_many_make_room_as_there_are_too_many(scene: Scene) -> None:
+    """The bound may be lowered while handshakes go on; it holds from the next connection on."""
+    with scene.caller(), scene.caller(), scene.caller():
+        scene.gate.most = 1
+        assert scene.gate.waiting == 3
+        with scene.caller() as last:
+            assert (scene.gate.waiting, scene.gate.displaced) == (1, 3)
+            last.authenticate()
+
+
 def test_an_idle_timeout_of_the_listener_counts_as_a_failure(poller_name: str) -> None:
     """Whoever set one meant it for those who have not come in as well."""
     with scene_on(poller_name) as scene:
