@@ -102,8 +102,11 @@ def test_the_embedded_server_shouts_until_it_is_told_to_stop() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TRANSCRIPTS, ids=lambda page: page.name)
-def test_a_transcript_is_what_a_terminal_shows(page: Path) -> None:
+def test_a_transcript_is_what_a_terminal_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each command prints what stands below it; of a server's first line, what does not change from run to run."""
+    monkeypatch.chdir(tmp_path)  # the files that the commands make are nobody's
     port = ""
     with ExitStack() as servers:
         for words, output in transcript_of(page):

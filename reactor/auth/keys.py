@@ -15,8 +15,8 @@ long that takes.  So a ring has a secret for every id: for those that it does no
 The text has a key a line, the one to prove oneself with first, and comments::
 
     # made on the first of May
-    app-2   base64:Vq2aYQpPYqZ1LK6f9h1m9jF8w5mXKf0b8mJqk3kE4xU=
-    app-1   hex:00112233...
+    app-2 base64:Vq2aYQpP...
+    app-1 hex:4be1c5a1...
 
 The prefix is not optional: 64 hexadecimal digits are lawful base64, of another secret.  No message of an error, and
 no ``repr``, holds a secret or a part of it.  Read next: ``wire``.
