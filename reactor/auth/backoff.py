@@ -5,8 +5,9 @@ malicious: each attempt costs an HMAC, a connection and a line in the log.  Afte
 listened to for ``FIRST`` seconds, after each further one for twice as long as before, up to ``LONGEST``.  A
 person who took the wrong file does not notice; who tries all night gets one attempt a minute.
 
-What is done meanwhile is neither an attempt nor a failure: it would be a lever, for whoever shares an address
-with somebody, to lock him out for ever.  A success clears the account, and so does time: after ``LONGEST``
+What is done meanwhile is neither an attempt nor a failure.  It would be a lever, for whoever shares an address
+with somebody, to lock him out for ever; and a client that makes ten connections at once with a wrong key has made
+one mistake and not ten.  A success clears the account, and so does time: after ``LONGEST``
 seconds beyond the wait nothing is held against a peer.
 
 The table is as large as it may become, whatever happens: at ``PEERS`` entries the one that failed longest ago makes
@@ -57,7 +58,10 @@ class Backoff:
         return count if now <= until + self._longest else 0
 
     def failed(self, peer: object, now: float) -> float:
-        """Note that *peer* has failed at the instant *now*; return how many seconds it has to wait."""
+        """Note that *peer* has failed at the instant *now*; return how many seconds it has to wait from then on."""
+        left = self.wait(peer, now)
+        if left:
+            return left
         count = self.failures(peer, now) + 1
         # Doubling by shifting would be a number of as many digits as there are failures.
         wait = min(self._longest, self._first * 2.0 ** min(count - 1, 64))

@@ -9,12 +9,12 @@ in between any more::
     loop.listen_tcp(ServerGate(loop, Session, keys), "127.0.0.1", 8888)
     loop.connect_tcp(ClientGate(loop, Caller, keys), "127.0.0.1", 8888)
 
-**Whoever has not proved anything yet costs little.**  On the server's side the protocol is made afterwards;
+**Whoever has not proved anything yet costs little.** On the server's side the protocol is made afterwards;
 before, there is a stream, and at most one small message.  A handshake has ``HANDSHAKE_TIMEOUT`` seconds in all,
 however busily its peer drips; one timer serves them all, because whoever came first is due first.  No more than
 ``HANDSHAKES`` go on at once, and above that the oldest makes room.  Not the newest, which seems fairer: then a
-thousand silent connections would lock everybody out, while this way an honest client, who needs two round
-trips, is served unless a thousand others come within that time.
+thousand silent connections would lock everybody out, while this way an honest client, who needs a round trip,
+is served unless a thousand others come within that time.
 
 **A failure** closes the connection, is counted, is told in one rationed line without a traceback, and is held
 against the peer's address for a while (``reactor.auth.backoff``).  A peer that leaves without having said a word
@@ -199,9 +199,11 @@ class Gate:
 
 
 class Knock(Protocol):
-    """A connection in front of a gate.  ``protocol`` is who will be behind it, if that is known; ``peer`` is as
-    whom the other end is remembered; ``has_heard`` tells whether it has said anything; ``fault`` is why it was
-    refused."""
+    """A connection in front of a gate.
+
+    ``protocol`` is who will be behind it, if that is known; ``origin`` is as whom the other end is remembered;
+    ``has_heard`` tells whether it has said anything; ``fault`` is why it was refused.
+    """
 
     __slots__ = ("_gate", "fault", "handshake", "has_heard", "origin", "protocol")
 
@@ -321,7 +323,10 @@ class ServerGate(Gate):
     def _count(self, knock: Knock, fault: AuthenticationFailed) -> None:
         super().refuse(knock, fault)
         if self._on_failed is not None:
-            self._on_failed(fault)
+            try:
+                self._on_failed(fault)
+            except Exception as exc:  # the connection must be closed all the same, and the next one's time kept
+                self._loop.reports.failure(exc, self._on_failed)
 
     def _hand_over(self, knock: Knock) -> None:
         self._backoff.succeeded(knock.origin)

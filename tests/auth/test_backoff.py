@@ -29,11 +29,20 @@ def test_a_peer_waits_for_exactly_as_long_as_it_has_to() -> None:
     assert backoff.wait("other", 100.0) == 0.0
 
 
+def test_what_fails_while_a_peer_has_to_wait_does_not_count() -> None:
+    """Ten connections that were made together fail together: that is one failure, and the wait is the first."""
+    backoff = Backoff(first=4.0)
+    for now in (0.0, 0.0, 1.0, 3.9):
+        assert backoff.failed("peer", now) == pytest.approx(4.0 - now)
+    assert backoff.failures("peer", 3.9) == 1
+    assert backoff.failed("peer", 4.0) == 8.0
+
+
 def test_a_success_clears_the_account() -> None:
     """The next failure is the first."""
     backoff = Backoff()
-    for _ in range(5):
-        backoff.failed("peer", 0.0)
+    for now in range(5):
+        backoff.failed("peer", 100.0 * now)
     backoff.succeeded("peer")
     assert (backoff.wait("peer", 0.0), len(backoff)) == (0.0, 0)
     assert backoff.failed("peer", 0.0) == FIRST
@@ -52,11 +61,10 @@ def test_failures_are_forgiven_when_nothing_happened_for_a_while() -> None:
 
 def test_the_one_who_failed_longest_ago_makes_room_when_the_table_is_full() -> None:
     """A flood of addresses makes it forget, never grow."""
-    backoff = Backoff(peers=3)
-    for peer in "abca":
-        backoff.failed(peer, 0.0)
-    backoff.failed("d", 0.0)
-    assert [backoff.failures(peer, 0.0) for peer in "abcd"] == [2, 0, 1, 1]
+    backoff = Backoff(first=1.0, peers=3)
+    for now, peer in enumerate("abcad"):
+        backoff.failed(peer, float(now))
+    assert [backoff.failures(peer, 4.0) for peer in "abcd"] == [2, 0, 1, 1]
     many = Backoff()
     for peer in range(3 * PEERS):
         many.failed(peer, 0.0)
@@ -74,7 +82,7 @@ def test_the_table_obeys_its_bounds_whatever_happens(events: list[tuple[str, boo
             backoff.succeeded(peer)
             assert backoff.wait(peer, now) == 0.0
         else:
-            assert 1.0 <= backoff.failed(peer, now) <= 10.0
+            assert 0.0 < backoff.failed(peer, now) <= 10.0
             assert backoff.wait(peer, now) > 0.0
         assert len(backoff) <= 4
 

@@ -63,6 +63,20 @@ def test_a_failure_is_counted_and_told_in_one_line_without_a_traceback(
     assert scene.made == []
 
 
+def test_a_listener_to_failures_that_fails_itself_is_reported_and_changes_nothing(scene: Scene) -> None:
+    """The connection is closed all the same, and those that are due later are as well."""
+    scene.gate._on_failed = lambda fault: 1 / 0
+    with scene.caller() as first:
+        scene.pass_time(1.0)
+        with scene.caller() as second:
+            scene.pass_time(HANDSHAKE_TIMEOUT)
+            for caller in (first, second):
+                caller.frame()
+                assert caller.receive_all() == b""
+    assert [type(exc) for exc in scene.stage.take_failures()] == [ZeroDivisionError] * 2
+    assert scene.gate.waiting == 0
+
+
 def test_many_failures_are_told_in_few_lines(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """A log is not filled by whoever knocks."""
     for _ in range(30):
