@@ -150,7 +150,7 @@ def test_what_is_no_json_is_answered_and_the_connection_goes_on(loop: reactor.Re
     """An error object in its place, in order, among the results of the others."""
     server = Server(loop, "json", mode=mode, keys=RING)
     server.listen_tcp("127.0.0.1")
-    deep = b"[" * 5000
+    deep = b"[" * 5000 + b"]" * 5000
     replies = call(loop, server, b'{"op":"upper","value":"a"}', b"{", b"", deep, '"好"'.encode())
     kinds = [reply.get("result") or reply["error"]["code"] for reply in map(json.loads, replies)]
     assert kinds == ["A", "invalid_json", "invalid_json", "too_deep", "好"]
