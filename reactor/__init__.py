@@ -15,7 +15,7 @@
 The floors, from the ground up; a file imports only from below::
 
     errors  limits                     what can go wrong, and every number
-    core/  framing/  flow              the loop | codecs | watermarks      (know nothing of each other)
+    core/  framing/  auth/  flow       the loop | codecs | handshake | watermarks  (know nothing of each other)
     net/  testing/                     sockets, streams, datagrams | doubles for tests
     service/                           servers and clients made of them
     cli/                               the door: ``reactor serve``, ``call``, ``info``, ``demo``

@@ -83,8 +83,8 @@ class Handshake:
     """
 
     __slots__ = (
-        "_algorithms", "_context", "_fault", "_held", "_keys", "_nonce", "_transcript", "algorithm", "deadline",
-        "key_id", "opening", "remainder", "role", "state",
+        "_algorithms", "_chosen", "_context", "_fault", "_held", "_keys", "_nonce", "_transcript", "algorithm",
+        "deadline", "key_id", "opening", "remainder", "role", "state",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +108,7 @@ class Handshake:
         self._keys = keys
         self._nonce = nonce
         self._held = b""
+        self._chosen = 0
         #: Kind and text of what ended it.
         self._fault: tuple[type[AuthenticationFailed], str] | None = None
         self.role = role
@@ -215,7 +216,7 @@ class Handshake:
         self._transcript = challenge.frame + frame[:-size]
         answer = frame[:-size] + wire.proof(chosen, key.secret, wire.CLIENT, self._context, self._transcript)
         self._transcript += answer[-size:]
-        self.key_id, self.algorithm = key.id, wire.ALGORITHMS[chosen]
+        self._agree(key.id, chosen)
         return answer
 
     def _judge_response(self, response: Message) -> bytes:
@@ -235,15 +236,14 @@ class Handshake:
             reason = "its proof is wrong" if is_known else "there is no such key here"
             raise AuthenticationFailed(f"the client says it has key {key_id!r}: {reason}", refusal(wire.NO_PROOF))
         self._transcript += said["proof"]
-        self.key_id, self.algorithm = key_id, wire.ALGORITHMS[chosen]
+        self._agree(key_id, chosen)
         own = wire.proof(chosen, secret, wire.SERVER, self._context, self._transcript)
         return wire.packed(ACCEPTANCE, proof=own)
 
     def _judge_acceptance(self, acceptance: Message) -> bytes:
         """As a client: see whether the server has the key."""
         key = self._keys.first
-        number = {name: number for number, name in wire.ALGORITHMS.items()}[self.algorithm]
-        wanted = wire.proof(number, key.secret, wire.SERVER, self._context, self._transcript)
+        wanted = wire.proof(self._chosen, key.secret, wire.SERVER, self._context, self._transcript)
         if not hmac.compare_digest(wanted, acceptance.fields["proof"]):
             raise AuthenticationFailed(f"the server did not prove that it has the key {key.id!r}: do not trust it")
         return b""
@@ -254,6 +254,11 @@ class Handshake:
         text = REFUSALS.get(reason, f"reason {reason}").format(key_id=self._keys.first.id)
         kind = AuthenticationDelayed if reason == wire.LATER else AuthenticationFailed
         raise kind(f"the server refused the connection: {text}")
+
+    def _agree(self, key_id: str, chosen: int) -> None:
+        """Note what both proofs are made with."""
+        self._chosen = chosen
+        self.key_id, self.algorithm = key_id, wire.ALGORITHMS[chosen]
 
     def _check_nonce(self, nonce: bytes) -> None:
         """Two sides that draw the same bytes are one side and its echo, or two clones of one generator."""
