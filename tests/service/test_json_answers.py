@@ -121,6 +121,7 @@ def test_any_text_is_answered(text: str) -> None:
     assert ("result" in reply) is not ("error" in reply)
 
 
+@pytest.mark.slow
 @given(VALUES.filter(lambda value: not (isinstance(value, dict) and "op" in value)))
 def test_any_value_without_an_op_is_returned_as_it_is(value: Any) -> None:
     """What goes in comes back."""
