@@ -29,8 +29,8 @@ class Hub:
     """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
 
     __slots__ = (
-        "_batch", "_is_batch_sought", "counters", "kept", "lingering", "loop", "ops", "probe", "pump", "reports",
-        "scratch", "transports",
+        "_batch", "_is_batch_sought", "counters", "extra", "kept", "lingering", "loop", "ops", "probe", "pump",
+        "reports", "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
@@ -47,6 +47,8 @@ class Hub:
         #: What the pump received for streams that had been paused by then: bytes, and how many, or ``on_end``'s
         #: argument.
         self.kept: dict[object, tuple[bytes, int]] = {}
+        #: What was said of streams with ``set_extra_info``.
+        self.extra: dict[object, dict[str, object]] = {}
         #: Receives and sends for all datagram endpoints; see ``batch()``.
         self._batch: Batch | None = None
         self._is_batch_sought = False

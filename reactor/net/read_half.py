@@ -84,9 +84,20 @@ class ReadHalf(WriteHalf):
             if size <= 0:
                 self.on_end(size)
             elif self.on_bytes(data):
-                self._post()
+                self._end_delivery()
         if not (self.is_halted or self._has_eof):
             self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+
+    def take_in(self, data: bytes) -> None:
+        """Hand *data* on as if it had just arrived: what somebody who read from this connection before has left.
+
+        It is kept if reading is paused, and comes first then.
+        """
+        if not self.is_halted:
+            if self.on_bytes(data):
+                self._end_delivery()
+        elif not self._is_closing:
+            self._hub.kept[self] = data, len(data)
 
     def is_reading(self) -> bool:
         """Tell whether bytes are being received."""

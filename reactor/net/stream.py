@@ -78,7 +78,8 @@ class Stream(ReadHalf):
     # -- what is known of it -----------------------------------------------------------------------------------
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return "socket", "peername", "sockname" (socket addresses) or "peercred" (PeerCredentials, Unix only).
+        """Return "socket", "peername", "sockname" (socket addresses), "peercred" (PeerCredentials, Unix only), or
+        what ``set_extra_info`` has said of the connection.
 
         *default* for any other name, and where the system has no answer (any more).
         """
@@ -92,8 +93,13 @@ class Stream(ReadHalf):
             if name == "peercred":
                 return peer_credentials(self._sock)
         except (OSError, OptionError):
-            pass
-        return default
+            return default
+        return self._hub.extra.get(self, {}).get(name, default)
+
+    def set_extra_info(self, name: str, value: object) -> None:
+        """Have ``get_extra_info`` return *value* for *name*, as long as the connection lives."""
+        if not self._is_lost:
+            self._hub.extra.setdefault(self, {})[name] = value
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 when it is closed."""
@@ -168,7 +174,8 @@ class Stream(ReadHalf):
         self._hub.counters.peer_errors += 1
         peer = format_address(self.get_extra_info("peername"))
         self._hub.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
-        self._error = exc
+        # A traceback holds the frames of those who found the fault, and these hold what was received.
+        self._error = exc.with_traceback(None)
         self._settle()
         self._halt()
         if self.pending is not None and not self._is_writing:
@@ -199,8 +206,8 @@ class Stream(ReadHalf):
         if self._is_writing:
             self._is_writing = False
             self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+        self._hub.kept.pop(self, None)
         if self._hub.pump is not None:
-            self._hub.kept.pop(self, None)
             self._hub.pump.dismiss(self._sock.fileno())
         self._drop_unsent()
         if self._idle is not None:
@@ -215,6 +222,7 @@ class Stream(ReadHalf):
         try:
             self._tell(protocol.connection_lost, exc)
         finally:
+            self._hub.extra.pop(self, None)
             if linger:
                 self._hub.lingering.take(self._sock)
             else:

@@ -26,7 +26,6 @@ On the client's side ``connection_failed`` tells the protocol why it never began
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from reactor.auth.backoff import Backoff
 from reactor.auth.challenge import AUTHENTICATED, Handshake, checked_context, refusal
@@ -44,7 +43,6 @@ from reactor.service.origin import origin_of
 from reactor.service.tally import counted
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable
     from typing import Any
 
@@ -70,8 +68,8 @@ class Gate:
     """
 
     __slots__ = (
-        "_algorithms", "_context", "_factory", "_key_ids", "_loop", "_timeout", "_timer", "_waiting", "failed",
-        "keys", "passed",
+        "_algorithms", "_context", "_factory", "_loop", "_timeout", "_timer", "_waiting", "failed", "keys",
+        "passed",
     )  # fmt: skip
 
     role = ""
@@ -99,8 +97,6 @@ class Gate:
         self._timer: Timer | None = None
         #: In the order in which they came: the first is the first to be due.
         self._waiting: dict[Knock, None] = {}
-        #: By the socket: a stream takes no weak references, and only what is open is to be remembered.
-        self._key_ids: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
 
     def __call__(self) -> Knock:
         """Return the protocol for one connection."""
@@ -108,9 +104,9 @@ class Gate:
 
     def key_id_of(self, transport: Any) -> str | None:
         """Return the id of the key with which the peer of *transport* has proved itself, or this side to it;
-        None for a connection that did not come through this gate."""
-        sock = transport.get_extra_info("socket")
-        return None if sock is None else self._key_ids.get(sock)
+        None for a connection that did not come through a gate.  The same as its ``get_extra_info("key_id")``."""
+        key_id: str | None = transport.get_extra_info("key_id")
+        return key_id
 
     @property
     def waiting(self) -> int:
@@ -137,8 +133,7 @@ class Gate:
         try:
             answer = handshake.receive(data, self._loop.time())
         except AuthenticationFailed as fault:
-            # A traceback holds the frames, and they hold what was received: up to a whole read of it for each peer.
-            self.refuse(knock, fault.with_traceback(None))
+            self.refuse(knock, fault)
             return
         if answer:
             knock.transport.write(answer)
@@ -161,18 +156,12 @@ class Gate:
     def _hand_over(self, knock: Knock) -> None:
         """The stream is the protocol's own from here on."""
         transport = knock.transport
-        self._key_ids[transport.get_extra_info("socket")] = knock.handshake.key_id
+        transport.set_extra_info("key_id", knock.handshake.key_id)
         protocol = self._protocol_of(knock)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        rest = knock.handshake.remainder
-        if not rest:
-            return
-        if transport.is_reading() and hasattr(protocol, "data_received"):
-            protocol.data_received(rest)
-        else:
-            # It has paused or closed the stream, or receives into a buffer of its own: the stream knows what to do.
-            transport.on_arrival(memoryview(rest), 0, len(rest))
+        if knock.handshake.remainder:
+            transport.take_in(knock.handshake.remainder)
 
     def _protocol_of(self, knock: Knock) -> Any:
         return self._factory()

@@ -209,3 +209,43 @@ def test_a_probe_sees_what_a_stream_does(virtual: Virtual) -> None:
     virtual.readable(sock)
     virtual.readable(sock)
     assert seen == [("opened",), ("received", 4), ("sent", 4), ("received", 0), ("closed", None)]
+
+
+def test_what_was_said_of_a_stream_is_known_as_long_as_it_lives(virtual: Virtual) -> None:
+    """Up to its last callback, and of no other stream; the names that it knows by itself cannot be taken."""
+    last: list[Any] = []
+    protocol = Recorder(connection_lost=lambda me, exc: last.append(me.transport.get_extra_info("user")))
+    stream, _ = virtual.open(protocol)
+    other, _ = virtual.open(Recorder())
+    stream.set_extra_info("user", "alice")
+    stream.set_extra_info("peername", "somebody else")
+    assert stream.get_extra_info("user") == "alice"
+    assert stream.get_extra_info("peername") != "somebody else"
+    assert other.get_extra_info("user", "nobody") == "nobody"
+    stream.close()
+    virtual.turn()
+    assert last == ["alice"]
+    stream.set_extra_info("user", "bob")
+    assert stream.get_extra_info("user") is None
+    assert not virtual.stage.hub.extra
+
+
+def test_bytes_that_were_read_before_are_handed_on_first(virtual: Virtual) -> None:
+    """Whoever read from the connection before gives back what was not meant for him; a paused protocol gets it
+    later."""
+    protocol = Recorder(data_received=echo)
+    stream, sock = virtual.open(protocol, b"new")
+    stream.take_in(b"old ")
+    assert (protocol.received, sock.sent) == (b"old ", b"old ")
+    stream.pause_reading()
+    stream.take_in(b"older ")
+    assert protocol.received == b"old "
+    stream.resume_reading()
+    virtual.turn()
+    virtual.readable(sock)
+    assert protocol.received == b"old older new"
+    stream.close()
+    stream.take_in(b"too late")
+    virtual.turn()
+    assert protocol.received == b"old older new"
+    assert not virtual.stage.hub.kept

@@ -150,33 +150,25 @@ def test_a_factory_that_fails_ends_the_connection_and_nothing_else(scene: Scene)
 
 
 def test_the_protocol_can_ask_with_which_key_its_peer_came(poller_name: str) -> None:
-    """And is told as long as it has the transport; of other transports nothing is known."""
+    """And is told up to its last call; of other transports nothing is known, nor of one that is gone."""
     ring = KeyRing([Key("alice", SECRET), Key("bob", ANOTHER_SECRET)])
     with scene_on(poller_name, keys=ring) as scene:
+        last: list[Any] = []
+        scene.reactions["connection_lost"] = lambda me, exc: last.append(me.transport.get_extra_info("key_id"))
         for key in (Key("bob", ANOTHER_SECRET), Key("alice", SECRET)):
             with scene.caller(keys=KeyRing([key])) as caller:
                 caller.authenticate()
                 protocol = scene.made[-1]
                 assert scene.gate.key_id_of(protocol.transport) == key.id
             scene.until(lambda protocol=protocol: protocol.is_lost)
-            assert scene.gate.key_id_of(protocol.transport) == key.id
+            assert last.pop() == key.id
+            assert scene.gate.key_id_of(protocol.transport) is None
+        assert not scene.stage.hub.extra
         other = scene.stage.listen_tcp(lambda: plain, "127.0.0.1")
         plain = Recorder()
         with Caller(scene.stage, other.address):
             scene.until(lambda: plain.transport is not None)
             assert scene.gate.key_id_of(plain.transport) is None
-
-
-def test_only_open_connections_are_remembered_with_their_keys(scene: Scene) -> None:
-    """The table of keys follows the sockets."""
-    for _ in range(3):
-        with scene.caller() as caller:
-            caller.authenticate()
-            assert len(scene.gate._key_ids) == 1
-        scene.until(lambda: scene.made[-1].is_lost)
-        scene.made.clear()
-        scene.settle()
-    assert len(scene.gate._key_ids) == 0
 
 
 def test_new_keys_count_from_the_next_connection_on(scene: Scene) -> None:
