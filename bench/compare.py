@@ -12,10 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.course import Settings, compare
+from bench.course import compare
 from bench.machine import pin, placement, raise_descriptor_limit
 from bench.record import Record, load
 from bench.servers import SERVERS
+from bench.settings import Settings
 from bench.table import table
 from bench.workloads import QUICK, QUICK_SERVERS, WORKLOADS, Workload, chosen
 from reactor.errors import OptionError

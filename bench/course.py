@@ -8,31 +8,16 @@ comes a second time at the end of each round, under another name: the A/A pair. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from bench import figures, inside, traffic, visits
-from bench.machine import Placement
 from bench.sample import METRICS, Sample
 from bench.servers import LIMIT, REFERENCE, SERVERS, problem
+from bench.settings import Settings
 from bench.workloads import Workload
 
 #: What the reference is called the second time.
 AGAIN = "(again)"
-
-
-class Settings(NamedTuple):
-    """How a comparison is made."""
-
-    rounds: int
-    seconds: float
-    placement: Placement
-    workshop: Path
-    #: Empty: those that the workload names.
-    servers: tuple[str, ...] = ()
-    engine: str = "auto"
-    #: Leave malloc as it is in a process that has just begun, see ``servers.SETTLE``.
-    fresh_allocator: bool = False
 
 
 class Outcome(NamedTuple):

@@ -20,7 +20,7 @@ from bench.sample import Sample, invalid
 from bench.servers import ROOT
 
 if TYPE_CHECKING:
-    from bench.course import Settings
+    from bench.settings import Settings
     from bench.workloads import Workload
 
 #: Seconds for one child.

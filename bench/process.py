@@ -19,8 +19,8 @@ from bench.machine import preparation
 from bench.servers import ROOT, command
 
 if TYPE_CHECKING:
-    from bench.course import Settings
     from bench.servers import Server
+    from bench.settings import Settings
 
 #: Seconds that a server has to print its port; a compiler or a slow import may be in between.
 PATIENCE = 20.0

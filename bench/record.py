@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from bench.machine import surroundings
 
 if TYPE_CHECKING:
-    from bench.course import Outcome, Settings
+    from bench.course import Outcome
+from bench.settings import Settings
 
 SCHEMA = "reactor-bench/1"
 

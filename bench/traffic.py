@@ -20,8 +20,8 @@ from bench.sample import PERCENTILES, Sample, invalid, sample_of
 from reactor.load import Plan, run
 
 if TYPE_CHECKING:
-    from bench.course import Settings
     from bench.servers import Server
+    from bench.settings import Settings
     from bench.workloads import Workload
 
 #: The share of the measured time that comes before it.

@@ -15,8 +15,8 @@ from bench.sample import PERCENTILES, SATURATED, Sample, invalid, sample_of
 from bench.servers import ROOT, compiled
 
 if TYPE_CHECKING:
-    from bench.course import Settings
     from bench.servers import Server
+    from bench.settings import Settings
     from bench.workloads import Workload
 
 SOURCE = ROOT / "bench" / "visits.c"

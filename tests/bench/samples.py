@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.course import Outcome, Settings
+from bench.course import Outcome
 from bench.machine import Placement
 from bench.sample import Sample, invalid
+from bench.settings import Settings
 from bench.workloads import WORKLOADS
 
 
