@@ -24,8 +24,9 @@ from reactor.cli.credentials import add_credentials, asks_for_key, credentials
 from reactor.cli.json_lines import json_messages, json_reply
 from reactor.cli.messages import Feed, from_file, from_stdin
 from reactor.errors import AuthenticationFailed, OptionError
-from reactor.service.client import REPLY_TIMEOUT, WINDOW, Client
+from reactor.service.client import WINDOW, Client
 from reactor.service.datagram_client import DatagramClient
+from reactor.service.exchange import REPLY_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ told to whoever asks.
 
 Read in this order: ``tally`` (what is counted), ``modes`` (where a message ends), ``origin``, ``key_file`` and
 ``gate`` (who may talk at all), ``json_answers`` and ``catalog`` (the services, a table), ``talk`` (one
-conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then ``client`` and
-``datagram_client``.
+conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then ``exchange``,
+``client`` and ``datagram_client``.
 """
 
 from __future__ import annotations

@@ -26,15 +26,15 @@ from reactor.errors import ConnectionFailure, IdleTimeout, OptionError, ReactorE
 from reactor.framing.raw import Raw
 from reactor.limits import CONNECT_TIMEOUT, CORK_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import FramedProtocol
+from reactor.service.exchange import REPLY_TIMEOUT, Exchange
 from reactor.service.gate import HANDSHAKE_TIMEOUT, ClientGate
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from reactor.auth.keys import KeyRing
-    from reactor.core.handles import Timer
     from reactor.framing.codec import Codec
     from reactor.net.connector import Connector
     from reactor.net.reactor import Reactor
@@ -42,14 +42,11 @@ if TYPE_CHECKING:
 #: Messages that may be on their way without a reply.
 WINDOW = 16
 
-#: Seconds without a reply, while one is owed, after which a client gives up.
-REPLY_TIMEOUT = 10.0
-
 #: Seconds of silence that end a raw conversation whose server does not.
 SETTLE = 0.5
 
 
-class Client(FramedProtocol):
+class Client(Exchange, FramedProtocol):
     """Sends *messages* on one connection and collects the ``replies``.
 
     *messages* is pulled as the window allows; an item that is None says that nothing is there at present: call
@@ -62,12 +59,6 @@ class Client(FramedProtocol):
     or for a message that the mode cannot carry; OSError for a connection that broke.  ``replies`` holds in any
     case what has come.
     """
-
-    __slots__ = (
-        "_connector", "_context", "_error", "_expected", "_is_done", "_is_ended", "_is_finished", "_is_paused",
-        "_is_raw", "_keys", "_loop", "_messages", "_patience", "_timeout", "_window", "codec", "received",
-        "replies", "sent",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -87,23 +78,13 @@ class Client(FramedProtocol):
         if window < 1:
             raise OptionError(f"window is a number of messages, at least 1, not {window!r}")
         self.codec: Codec = codec_for(mode, accel=accel, max_frame_length=max_frame_length)
-        self.replies: list[bytes] = []
-        #: Messages sent, and replies received; in raw mode a reply is a chunk.
-        self.sent = 0
-        self.received = 0
-        self._loop = loop
-        self._messages: Iterator[bytes | None] = iter(messages)
+        self._begin(loop, messages, timeout, expected)
         self._is_raw = isinstance(self.codec, Raw)
         self._window = 1 if self._is_raw else window
-        self._timeout = timeout
-        self._expected = expected
         self._keys = keys
         self._context = context
         self._connector: Connector | None = None
-        self._patience: Timer | None = None
-        self._error: BaseException | None = None
-        self._is_ended = self._is_finished = self._is_done = self._is_paused = False
-        self.transport = None
+        self._is_finished = self._is_paused = False
 
     def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> Connector:
         """Connect to ``(host, port)`` or to a Unix path; options and errors are those of
@@ -123,10 +104,6 @@ class Client(FramedProtocol):
 
     # -- for those who derive from it --------------------------------------------------------------------------
 
-    def reply_received(self, reply: bytes) -> None:
-        """The next reply has come.  Here it is put into ``replies``; override it to check or to print."""
-        self.replies.append(reply)
-
     def more(self) -> None:
         """After *messages* had yielded None: ask it again."""
         if self.transport is not None and not self._is_finished:
@@ -140,18 +117,6 @@ class Client(FramedProtocol):
         elif self._connector is not None:
             stream = self._connector.stream  # there is one, and it is not ours yet, while it is in its handshake
             (self._connector.cancel if stream is None else stream.abort)()
-
-    # -- a future ----------------------------------------------------------------------------------------------
-
-    def done(self) -> bool:
-        """Tell whether the conversation is over, well or not."""
-        return self._is_done
-
-    def result(self) -> list[bytes]:
-        """Return the replies, or raise what went wrong."""
-        if self._error is not None:
-            raise self._error
-        return self.replies
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -182,19 +147,10 @@ class Client(FramedProtocol):
             size += len(message)
         return batch
 
-    def _owed(self) -> int:
-        """Return how many replies the server owes: without *expected*, one for each message."""
-        if self._expected == 0:
-            return 0
-        return max(0, self.sent - self.received)
-
     def _is_complete(self) -> bool:
         if not self._is_ended:
             return False
         return self.received >= self._target()
-
-    def _target(self) -> int:
-        return self.sent if self._expected is None else self._expected
 
     def _finish(self) -> None:
         """All that was owed has come.  Only a raw conversation has to wait for the server's end."""
@@ -215,20 +171,13 @@ class Client(FramedProtocol):
             limit = self._timeout
         else:
             limit = None
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        if limit is not None:
-            self._patience = self._loop.call_later(limit, self._lose_patience)
+        self._wait(limit)
 
     def _lose_patience(self) -> None:
         if self._is_finished:
             self.transport.close()
         else:
             self.abort(IdleTimeout(f"no reply for {self._timeout:g} s; {self._progress()}"))
-
-    def _progress(self) -> str:
-        return progress_text(self.received, self._target())
 
     # -- what the transport tells ------------------------------------------------------------------------------
 
@@ -269,9 +218,7 @@ class Client(FramedProtocol):
         if not self._is_finished and self._error is None:
             self._error = self._explained(exc)
         self._is_done = self._is_finished = True
-        self._be_patient()
-        if self._patience is not None:
-            self._patience.cancel()
+        self._wait(None)
 
     def _explained(self, exc: BaseException | None) -> BaseException:
         if exc is None:
@@ -281,8 +228,3 @@ class Client(FramedProtocol):
         failure = ConnectionFailure(f"the connection broke: {os_error_text(exc)}; {self._progress()}")
         failure.__cause__ = exc
         return failure
-
-
-def progress_text(received: int, target: int) -> str:
-    """Return how far a conversation got, for the message of its error."""
-    return f"{received} of {target} {'reply' if target == 1 else 'replies'} came"

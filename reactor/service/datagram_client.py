@@ -3,7 +3,7 @@
 UDP loses datagrams, and may deliver them twice or out of order.  Nothing is sent again here: whether that is
 safe only the application knows.  So a lost datagram is an IdleTimeout, and the replies that came before it are
 there.  The socket is connected, so datagrams of strangers are not seen, and the kernel tells when nobody
-listens at the other end. This is the last file of the folder; ``reactor.cli`` is the door to it.
+listens at the other end.  This is the last file of the folder; ``reactor.cli`` is the door to it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,24 @@ from reactor.errors import ConnectionFailure, IdleTimeout, os_error_text
 from reactor.framing.raw import Raw
 from reactor.net.addresses import format_address
 from reactor.net.protocol import DatagramProtocol
-from reactor.service.client import REPLY_TIMEOUT, progress_text
+from reactor.service.exchange import REPLY_TIMEOUT, Exchange
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import Any
 
-    from reactor.core.handles import Timer
     from reactor.framing.codec import Codec
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.reactor import Reactor
 
 
-class DatagramClient(DatagramProtocol):
+class DatagramClient(Exchange, DatagramProtocol):
     """Sends *messages* one by one in datagrams and collects the ``replies``.
 
     The arguments are those of ``Client``, and so is the future: ``done()``, ``result()``, ``replies``, ``more()``.
     In raw mode a datagram is a message; otherwise it holds any number of them, and what is sent holds one.
     """
-
-    __slots__ = (
-        "_error", "_expected", "_is_done", "_is_ended", "_loop", "_messages", "_patience", "_timeout", "codec",
-        "received", "replies", "sent",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,18 +46,7 @@ class DatagramClient(DatagramProtocol):
     ) -> None:
         """Raises OptionError for values that cannot be."""
         self.codec: Codec = codec_for(mode)
-        self.replies: list[bytes] = []
-        #: Datagrams sent and received.
-        self.sent = 0
-        self.received = 0
-        self._loop = loop
-        self._messages: Iterator[bytes | None] = iter(messages)
-        self._timeout = timeout
-        self._expected = expected
-        self._patience: Timer | None = None
-        self._error: BaseException | None = None
-        self._is_ended = self._is_done = False
-        self.transport = None
+        self._begin(loop, messages, timeout, expected)
 
     def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
         """Talk to ``(host, port)`` or to a Unix path; options and errors are those of ``Reactor.open_datagram``."""
@@ -73,10 +56,6 @@ class DatagramClient(DatagramProtocol):
         return self._loop.open_datagram(lambda: self, remote=address, **options)
 
     # -- for those who derive from it --------------------------------------------------------------------------
-
-    def reply_received(self, reply: bytes) -> None:
-        """The next reply has come.  Here it is put into ``replies``; override it to check or to print."""
-        self.replies.append(reply)
 
     def more(self) -> None:
         """After *messages* had yielded None: ask it again."""
@@ -88,18 +67,6 @@ class DatagramClient(DatagramProtocol):
         self._error = self._error or error
         if self.transport is not None:
             self.transport.abort()
-
-    # -- a future ----------------------------------------------------------------------------------------------
-
-    def done(self) -> bool:
-        """Tell whether the conversation is over, well or not."""
-        return self._is_done
-
-    def result(self) -> list[bytes]:
-        """Return the replies, or raise what went wrong."""
-        if self._error is not None:
-            raise self._error
-        return self.replies
 
     # -- one after the other -----------------------------------------------------------------------------------
 
@@ -124,22 +91,12 @@ class DatagramClient(DatagramProtocol):
         self.transport.sendto(self.codec.encode(message))
         return True
 
-    def _owed(self) -> int:
-        return 0 if self._expected == 0 else max(0, self.sent - self.received)
-
-    def _target(self) -> int:
-        return self.sent if self._expected is None else self._expected
-
     def _be_patient(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        if self._timeout is not None and (self._owed() or self._is_ended):
-            self._patience = self._loop.call_later(self._timeout, self._lose_patience)
+        self._wait(self._timeout if self._owed() or self._is_ended else None)
 
     def _lose_patience(self) -> None:
-        progress = progress_text(self.received, self._target())
-        self.abort(IdleTimeout(f"no reply for {self._timeout:g} s; {progress}; datagrams may be lost"))
+        text = f"no reply for {self._timeout:g} s; {self._progress()}; datagrams may be lost"
+        self.abort(IdleTimeout(text))
 
     # -- what the transport tells ------------------------------------------------------------------------------
 
@@ -176,5 +133,4 @@ class DatagramClient(DatagramProtocol):
         """The end."""
         self._error = self._error or exc
         self._is_done = True
-        if self._patience is not None:
-            self._patience.cancel()
+        self._wait(None)
