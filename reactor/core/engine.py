@@ -50,8 +50,8 @@ class Engine:
     ``_wakeup``."""
 
     __slots__ = (
-        "__weakref__", "_callback", "_clock", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals",
-        "_timers", "_wakeup", "counters", "ops", "probe", "registry", "reports",
+        "__weakref__", "_callback", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals",
+        "_timers", "_wakeup", "clock", "counters", "ops", "probe", "registry", "reports",
     )  # fmt: skip
 
     def __init__(self, poller: BaseSelector, clock: Callable[[], float], ops: Ops) -> None:
@@ -60,7 +60,7 @@ class Engine:
         self.reports = Reports(clock, self.counters)
         self.registry = Registry(poller, self.counters, self.reports.failure)
         self.probe: Probe | None = None
-        self._clock = clock
+        self.clock = clock
         self._timers = TimerQueue()
         self._ready: deque[Handle | Timer] = deque()
         self._foreign: deque[Handle] = deque()
@@ -88,7 +88,7 @@ class Engine:
     def _turn(self, limit: float | None) -> None:
         """One turn; the wait is at most *limit* seconds."""
         if self._timers:
-            self._timers.take_due(self._clock(), self._ready.append)
+            self._timers.take_due(self.clock(), self._ready.append)
         wait = self._wait(limit)
         self.registry.turn = turn = self.registry.turn + 1
         if self.probe is not None:
@@ -109,7 +109,7 @@ class Engine:
         when = self._timers.next_when() if self._timers else None
         if when is None:
             return limit
-        left = max(when - self._clock(), 0)
+        left = max(when - self.clock(), 0)
         return left if limit is None or left < limit else limit
 
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:

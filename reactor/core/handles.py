@@ -77,11 +77,19 @@ class Timer:
         """Tell whether ``cancel`` was called."""
         return self.target is None
 
+    def postpone(self, when: float) -> None:
+        """Move the timer to the instant *when*, as ``reschedule``, which this is without a call if the timer
+        waits and *when* is later: an idle timeout is pushed back at every message."""
+        if self.entry != NOT_QUEUED and when >= self.when:
+            self.when = when
+        else:
+            self.reschedule(when)
+
     def reschedule(self, when: float) -> None:
         """Move the timer to the instant *when*, whether it is still waiting, just due, or already ran.
 
-        Moving a waiting timer to a later instant costs two assignments: an idle timeout may be pushed back at every
-        message.  A cancelled timer stays cancelled.  Raises OptionError if *when* is NaN.
+        Moving a waiting timer to a later instant costs two assignments.  A cancelled timer stays cancelled.  Raises
+        OptionError if *when* is NaN.
         """
         if self.target is not None:
             self.queue.move(self, when)

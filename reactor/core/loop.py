@@ -98,7 +98,7 @@ class Loop(Engine):
 
     def time(self) -> float:
         """Return the present instant of this loop's clock, in seconds; only differences mean anything."""
-        return self._clock()
+        return self.clock()
 
     # -- descriptors -------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Loop(Engine):
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free."""
-        return self.call_at(self._clock() + delay, callback, *args)
+        return self.call_at(self.clock() + delay, callback, *args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed."""
@@ -168,7 +168,7 @@ class Loop(Engine):
         self.check()
         if not interval > 0:
             raise OptionError(f"interval must be a positive number of seconds, not {interval!r}")
-        return self._arm(Timer(self._clock() + interval, callback, args, self._timers, interval))
+        return self._arm(Timer(self.clock() + interval, callback, args, self._timers, interval))
 
     def _arm(self, timer: Timer) -> Timer:
         if timer.when != timer.when:
@@ -240,14 +240,14 @@ class Loop(Engine):
         is_met = condition.done if is_future else condition
         if is_future and hasattr(condition, "add_done_callback"):
             condition.add_done_callback(self._wake_for_future)
-        deadline = None if timeout is None else self._clock() + timeout
+        deadline = None if timeout is None else self.clock() + timeout
         self._begin()
         try:
             self._owner = self._thread_id()
             while not (value := is_met()):
                 if self._is_stopping:
                     return None
-                left = None if deadline is None else deadline - self._clock()
+                left = None if deadline is None else deadline - self.clock()
                 if left is not None and left <= 0:
                     raise DeadlineExceeded(f"what run_until waited for did not happen within {timeout} s")
                 self._turn(left)
@@ -322,7 +322,7 @@ class Loop(Engine):
         """
         self.check()
         wait = self._wait(None)
-        self._announced = inf if wait is None else self._clock() + wait
+        self._announced = inf if wait is None else self.clock() + wait
         return wait
 
     def _wake_host(self, when: float) -> None:

@@ -6,8 +6,8 @@ the one that counts: a timer remembers the entry number of its live triple, and
 
 - a *cancelled* timer forgets it, so its triple is dead and is dropped when it comes to the top;
 - a timer moved to an *earlier* instant gets a new triple; the old one is dead;
-- a timer moved to a *later* instant keeps its triple.  When that comes to the top, too early, it is pushed
-  again.  So an idle timeout that is pushed back ten thousand times costs one push, not ten thousand.
+- a timer moved to a *later* instant keeps its triple.  When that is due, too early, it is pushed again.  So an
+  idle timeout that is pushed back ten thousand times costs one push, not ten thousand.
 
 Dead triples are swept in one pass when they are the larger half, so a server that arms and cancels a timeout for
 every request holds at most twice what is alive.  The rejected choice is a timer wheel (Netty): faster to insert,
@@ -98,18 +98,20 @@ class TimerQueue:
                 make_ready(timer)
 
     def next_when(self) -> float | None:
-        """Return the instant of the earliest timer, None if there is none."""
+        """Return the instant of the earliest timer, or one before it if that timer has been moved; None if there is
+        none.
+
+        To be right a turn would have to push anew every timer that was moved since the last one: in a busy server
+        with idle timeouts, all of them.  This way each is pushed once in its old interval, and the loop wakes up
+        once for it.
+        """
         heap = self._heap
         while heap:
             when, entry, timer = heap[0]
-            if timer.entry != entry:
-                heappop(heap)
-                self._dead -= 1
-            elif timer.when > when:
-                heappop(heap)
-                self.push(timer)
-            else:
+            if timer.entry == entry:
                 return when
+            heappop(heap)
+            self._dead -= 1
         return None
 
     def clear(self) -> None:

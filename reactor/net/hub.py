@@ -26,16 +26,18 @@ if TYPE_CHECKING:
 
 
 class Hub:
-    """The shared things: ``loop``, ``ops``, ``counters``, ``reports`` for brevity; ``scratch``; ``transports``."""
+    """The shared things: ``loop``, and for brevity its ``ops``, ``clock``, ``counters``, ``reports``; ``scratch``;
+    ``transports``."""
 
     __slots__ = (
-        "_batch", "_is_batch_sought", "counters", "extra", "kept", "lingering", "loop", "ops", "probe", "pump",
-        "reports", "scratch", "transports",
+        "_batch", "_is_batch_sought", "clock", "counters", "extra", "kept", "lingering", "loop", "ops", "probe",
+        "pump", "reports", "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.ops = loop.ops
+        self.clock = loop.clock
         self.counters = loop.counters
         self.reports = loop.reports
         #: Where all streams receive; its contents mean nothing between two read events.

@@ -268,7 +268,7 @@ class WriteHalf(ABC):
 
     def _touch(self, idle: Timer) -> None:
         """A byte moved: the idle timeout begins anew."""
-        idle.reschedule(self._hub.loop.time() + self._idle_timeout)
+        idle.postpone(self._hub.clock() + self._idle_timeout)
 
     def _check_watermarks(self) -> None:
         """Tell the protocol to pause or to go on; give up a peer for whom too much has piled up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,10 +60,10 @@ class QueueAgainstList(RuleBasedStateMachine):
         self.model.pop(timer, None)
         assert timer.is_cancelled()
 
-    @rule(timer=timers, delay=INSTANTS)
-    def move(self, timer: Timer, delay: float) -> None:
+    @rule(timer=timers, delay=INSTANTS, way=st.sampled_from([Timer.reschedule, Timer.postpone]))
+    def move(self, timer: Timer, delay: float, way: Callable[[Timer, float], None]) -> None:
         """Earlier or later; a spent timer is armed again, a cancelled one is not."""
-        timer.reschedule(self.now + delay)
+        way(timer, self.now + delay)
         if not timer.is_cancelled():
             self.model[timer] = self.now + delay
 
@@ -79,15 +80,28 @@ class QueueAgainstList(RuleBasedStateMachine):
         for timer in found:
             del self.model[timer]
 
+    @rule()
+    def wake(self) -> None:
+        """Whoever wakes up at the instants that the queue names comes to the earliest one, and finds nothing
+        before."""
+        earliest = min(self.model.values(), default=None)
+        while (named := self.queue.next_when()) != earliest:
+            self.queue.take_due(named, self.model.__delitem__)
+            assert self.queue.next_when() > named
+        assert len(self.queue) == len(self.model)
+
     @rule(timer=consumes(timers))
     def forget(self, timer: Timer) -> None:
         """Some timers are never touched again."""
 
     @invariant()
     def agrees(self) -> None:
-        """The length and the next instant are those of the list; the dead are never the larger half for long."""
+        """The length is that of the list, the next instant not later; the dead are never the larger half for
+        long."""
         assert len(self.queue) == len(self.model)
-        assert self.queue.next_when() == min(self.model.values(), default=None)
+        named, earliest = self.queue.next_when(), min(self.model.values(), default=None)
+        assert (named is None) == (earliest is None)
+        assert named is None or earliest is None or named <= earliest
         assert len(self.queue._heap) <= 2 * len(self.model) + TIMER_SWEEP_MIN + 1
 
 
