@@ -86,9 +86,9 @@ class DatagramProtocol(BaseProtocol):
 class FramedProtocol(Protocol):
     """A protocol for whole frames.
 
-    ``codec`` is a template: each connection gets a decoder of its own from it, when the connection is made.
-    Frames are bytes.  A peer that breaks the format is given up, after the frames that came before the fault have
-    been delivered; ``connection_lost`` then receives the FramingError.
+    ``codec`` is a template: each connection gets a decoder of its own from it, when the connection is made, and
+    sends by the same settings.  Frames are bytes.  A peer that breaks the format is given up, after the frames that
+    came before the fault have been delivered; ``connection_lost`` then receives the FramingError.
     """
 
     __slots__ = ("_box", "_decoder", "_held", "_link")
@@ -149,9 +149,9 @@ class FramedProtocol(Protocol):
                 return
         try:
             if len(payload) < GATHERED_BYTES:
-                self.transport.write(self.codec.encode(payload))
+                self.transport.write(self._decoder.encode(payload))
             else:
-                self.transport.writelines(self.codec.encode_pieces(payload))
+                self.transport.writelines(self._decoder.encode_pieces(payload))
         except FramingError as exc:
             # Else a mistake of ours, on its way up through data_received, would be taken for the peer's.
             raise PayloadRefused(str(exc)) from exc
@@ -167,7 +167,7 @@ class FramedProtocol(Protocol):
                 box.corked += payloads
                 return
         try:
-            data = self.codec.encode_many(payloads)
+            data = self._decoder.encode_many(payloads)
         except FramingError as exc:
             raise PayloadRefused(str(exc)) from exc
         self.transport.write(data)
