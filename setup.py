@@ -34,11 +34,13 @@ TEST = [
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
     "mypy>=1.13",
+    "pyftpdlib>=2.0",
     "pytest>=9.0",
     "pytest-benchmark>=5.1",
     "pytest-cov>=6.0",
     "ruff>=0.9",
     "setuptools>=77",
+    "standard-smtpd>=3.13; python_version >= '3.12'",
     "types-cffi",
 ]
 

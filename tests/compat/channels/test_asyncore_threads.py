@@ -1,0 +1,152 @@
+"""Threads, signals and processes around the loop of asyncore: ours hears of each at once.
+
+The original sleeps on until its timeout, which is no matter of a test that does not wait for time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+from reactor.compat.channel_edges import HAS_EDGES
+from tests.compat.channels.stage import PATIENCE, Twin
+
+
+def test_a_channel_of_another_thread_is_heard_at_once(ours: Twin) -> None:
+    """The loop sleeps for much longer than the test may take.  The original notices after its timeout.
+
+    What the constructor does after the channel is in the map is done by the time that the channel is asked.
+    """
+    first = ours.recorder()(ours.pair()[0])
+    thread = threading.Thread(target=ours.asyncore.loop, args=(PATIENCE * 100, ours.use_poll))
+    thread.start()
+    try:
+        sock, peer = ours.pair()
+
+        class Echoing(ours.recorder()):
+            def __init__(self, sock: socket.socket) -> None:
+                super().__init__(sock)
+                self.extra = b"!"
+
+            def readable(self) -> bool:
+                return bool(self.extra)
+
+            def handle_read(self) -> None:
+                super().handle_read()
+                self.unsent = self.received + self.extra
+
+        second = Echoing(sock)
+        peer.sendall(b"hello")
+        assert peer.recv(100) == b"hello!"
+        assert second.heard[0] == "read"
+    finally:
+        second.close()
+        first.close()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_what_another_thread_pushes_leaves_at_once(ours: Twin) -> None:
+    """More than the socket takes: the rest is the loop's to send, which sleeps."""
+    sock, peer = ours.pair()
+
+    class Quiet(ours.asyncore.dispatcher_with_send):
+        def handle_read(self) -> None:
+            self.recv(100)
+
+    channel = Quiet(sock)
+    thread = threading.Thread(target=ours.asyncore.loop, args=(PATIENCE * 100, ours.use_poll))
+    thread.start()
+    channel.send(b"x" * (1 << 23))
+    left = 1 << 23
+    while left:
+        left -= len(peer.recv(1 << 20))
+    peer.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_signal_handler_that_closes_everything_ends_the_loop(ours: Twin) -> None:
+    """At once, although the loop sleeps; in the original it sleeps on, on closed descriptors."""
+    ours.recorder()(ours.pair()[0])
+    previous = signal.signal(signal.SIGUSR1, lambda *_: ours.asyncore.close_all(ours.map))
+
+    class Raising(ours.recorder()):
+        asked = 0
+
+        def readable(self) -> bool:
+            self.asked += 1
+            if self.asked == 2:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return True
+
+    Raising(ours.pair()[0])
+    try:
+        ours.poll()
+        ours.asyncore.loop(PATIENCE * 100, ours.use_poll)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert ours.map == {}
+
+
+def test_a_signal_that_interrupts_the_wait_itself_is_heard(ours: Twin) -> None:
+    """The handler runs inside of the system call, and closes everything."""
+    ours.recorder()(ours.pair()[0])
+    previous = signal.signal(signal.SIGUSR1, lambda *_: ours.asyncore.close_all(ours.map))
+    main = threading.main_thread().ident
+    state = Path(f"/proc/self/task/{threading.get_native_id()}/stat")
+
+    def interrupt() -> None:
+        # A thread that sleeps in a system call is in the state S.
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
+            pass
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        ours.asyncore.loop(PATIENCE * 100, ours.use_poll)
+    finally:
+        thread.join(PATIENCE)
+        signal.signal(signal.SIGUSR1, previous)
+    assert ours.map == {}
+
+
+def test_a_server_that_becomes_a_daemon_serves(ours: Twin) -> None:
+    """It polls, forks, and the child goes on, and closes what it does not need.  The parent's are not harmed."""
+
+    class Echoing(ours.recorder()):
+        def handle_read(self) -> None:
+            super().handle_read()
+            self.unsent = self.received
+
+        def handle_expt(self) -> None:
+            self.heard.append("urgent")
+
+    pairs = [ours.pair(), ours.pair()]
+    channel, other = (Echoing(sock) for sock, _ in pairs)
+    peer, other_peer = (peer for _, peer in pairs)
+    ours.turns(3)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            other.close()
+            ours.until(lambda: channel.received and not channel.unsent)
+            status = 0
+        finally:
+            os._exit(status)
+    peer.sendall(b"child")
+    assert peer.recv(100) == b"child"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    peer.sendall(b"parent")
+    ours.until(lambda: channel.received and not channel.unsent)
+    assert peer.recv(100) == b"parent"
+    other_peer.sendall(b"hello")
+    ours.until(lambda: other.received == b"hello")
+    if HAS_EDGES:
+        other_peer.send(b"!", socket.MSG_OOB)
+        ours.until(lambda: "urgent" in other.heard)
