@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 PROBE = "#include <Python.h>\nint reactor_probe(void) { return 0; }\n"
 
 TEST = [
+    "asyncore-wsgi>=0.0.11",
     "cffi>=1.17",
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
