@@ -1,7 +1,8 @@
 """Real programs that were built on asyncore, each in a process of its own, on ours in place of the original's.
 
 Nothing in a program is changed: the lines before its imports are all that its owner would write.  A program says
-where it listens, and ends with SIGTERM as its kind of program does.  Read next: ``test_asyncore_programs``.
+where it listens, and ends when SIGTERM has set a flag, or a letter says so: an exception from a signal handler may
+strike in a destructor, and is lost there.  Read next: ``test_asyncore_programs``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ SUBSTITUTE = """
 import signal, sys, warnings
 from reactor.compat import asynchat, asyncore
 sys.modules["asyncore"], sys.modules["asynchat"] = asyncore, asynchat
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+stopping = []
+signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
 """
 
 SMTP = """
@@ -34,13 +36,15 @@ class Keeping(smtpd.SMTPServer):
     def process_message(self, peer, sender, recipients, data, **keywords):
         if b"refuse me" in data:
             return "550 no"
+        if b"stop the server" in data:
+            raise asyncore.ExitNow
         letters.append("|".join([sender, *recipients, data.decode()]))
 
 server = Keeping(("127.0.0.1", 0), None)
 print(f"listening on 127.0.0.1:{server.socket.getsockname()[1]}: smtp", flush=True)
 try:
     asyncore.loop(use_poll=sys.argv[1] == "poll2")
-except KeyboardInterrupt:
+except asyncore.ExitNow:
     asyncore.close_all()
 print(*letters, sep="\\0", flush=True)
 """
@@ -59,7 +63,9 @@ FTPHandler.authorizer.add_user("user", "password", sys.argv[1], perm="elradfmwMT
 FTPHandler.auth_failed_timeout = 0
 server = FTPServer(("127.0.0.1", 0), FTPHandler)
 print(f"listening on 127.0.0.1:{server.address[1]}: ftp", flush=True)
-server.serve_forever()
+while not stopping:
+    server.serve_forever(timeout=0.05, blocking=False)
+server.close_all()
 """
 
 WSGI = """
@@ -80,7 +86,9 @@ with warnings.catch_warnings():
 # Its own poller is a copy of the original's on epoll; on ours the original's is on epoll.
 server._poll_func = getattr(asyncore, sys.argv[1])
 print(f"listening on 127.0.0.1:{server.server_port}: wsgi", flush=True)
-server.serve_forever()
+while not stopping:
+    server.poll_once(0.05)
+server.handle_close()
 """
 
 
