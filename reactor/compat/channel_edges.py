@@ -68,10 +68,6 @@ class Edges:
                 yield fd, bool(event & select.EPOLLPRI), is_hung_up
 
     def close(self) -> None:
-        """Give the set back."""
+        """Give this process's descriptor of the set back, and change nothing: a parent process may be using it."""
         self._loop.remove_reader(self._epoll)
-        self.drop()
-
-    def drop(self) -> None:
-        """Close this process's descriptor of the set and change nothing: a parent process may be using it."""
         self._epoll.close()

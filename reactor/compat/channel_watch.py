@@ -104,7 +104,8 @@ class ChannelWatch:
 
         It also returns when somebody else changed the map.
         """
-        self._turn_to(channels)
+        # What is watched for another map's sake is forgotten when this one has been asked.
+        self.channels = channels
         _waiting.add(self)
         try:
             self._heed(channels)
@@ -139,13 +140,6 @@ class ChannelWatch:
             self._loop.call_soon_threadsafe(_nothing)
         except ReactorClosed:
             pass
-
-    def _turn_to(self, channels: Channels) -> None:
-        """Watch *channels* from now on, and nothing of another map."""
-        if self.channels is not channels:
-            for fd in list(self._watched):
-                self.forget(fd)
-            self.channels = channels
 
     def _limited(self, timeout: float | None) -> float | None:
         """Return how long to wait, so that *timeout* is kept and no listener rests too long."""
@@ -315,10 +309,7 @@ class ChannelWatch:
     def close(self) -> None:
         """Give everything back.  The watch of this thread is made anew at the next ``wait``."""
         if self._edges is not None:
-            if self.forked():
-                self._edges.drop()
-            else:
-                self._edges.close()
+            self._edges.close()
             self._edges = None
         self._watched.clear()
         self._noted.clear()

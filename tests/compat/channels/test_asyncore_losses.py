@@ -156,6 +156,21 @@ def test_a_socket_closed_in_the_map_is_an_end(twin: Twin) -> None:
     assert times == TURNS if twin.is_original else channel.heard == ["close"]
 
 
+def test_a_new_socket_with_the_old_number_is_heard(ours: Twin) -> None:
+    """The program changed it without a word to the map.  An epoll set knows nothing of the new one."""
+    sock, _ = ours.pair()
+    channel = ours.recorder()(sock)
+    ours.poll()
+    number = sock.fileno()
+    other, peer = ours.pair()
+    sock.close()
+    os.dup2(other.fileno(), number)
+    channel.socket = ours.kept(socket.socket(fileno=number))
+    peer.sendall(b"hello")
+    ours.until(lambda: channel.received)
+    assert channel.received == b"hello"
+
+
 def test_a_descriptor_closed_by_its_number_is_an_end(ours: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoll set forgets it without a word; whoever waits in vain looks."""
     monkeypatch.setattr("reactor.compat.channel_watch.LOOK_INTERVAL", 0.0)

@@ -9,44 +9,84 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from reactor.compat import channel_watch
 from reactor.compat.channel_edges import HAS_EDGES
 from tests.compat.channels.stage import PATIENCE, Twin
 
 
-def test_a_channel_of_another_thread_is_heard_at_once(ours: Twin) -> None:
-    """The loop sleeps for much longer than the test may take.  The original notices after its timeout.
-
-    What the constructor does after the channel is in the map is done by the time that the channel is asked.
-    """
-    first = ours.recorder()(ours.pair()[0])
+@pytest.fixture
+def sleeping(ours: Twin) -> Iterator[tuple[Any, socket.socket]]:
+    """A channel whose loop sleeps in another thread, for much longer than a test may take, and its peer."""
+    sock, peer = ours.pair()
+    channel = ours.recorder()(sock)
     thread = threading.Thread(target=ours.asyncore.loop, args=(PATIENCE * 100, ours.use_poll))
     thread.start()
-    try:
-        sock, peer = ours.pair()
-
-        class Echoing(ours.recorder()):
-            def __init__(self, sock: socket.socket) -> None:
-                super().__init__(sock)
-                self.extra = b"!"
-
-            def readable(self) -> bool:
-                return bool(self.extra)
-
-            def handle_read(self) -> None:
-                super().handle_read()
-                self.unsent = self.received + self.extra
-
-        second = Echoing(sock)
-        peer.sendall(b"hello")
-        assert peer.recv(100) == b"hello!"
-        assert second.heard[0] == "read"
-    finally:
-        second.close()
-        first.close()
-        thread.join(PATIENCE)
+    yield channel, peer
+    for channel in list(ours.map.values()):
+        channel.close()
+    thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_a_channel_of_another_thread_is_heard_at_once(ours: Twin, sleeping: Any) -> None:
+    """The original notices it after its timeout."""
+    sock, peer = ours.pair()
+
+    class Echoing(ours.recorder()):
+        def handle_read(self) -> None:
+            super().handle_read()
+            self.unsent = self.received
+
+    Echoing(sock)
+    peer.sendall(b"hello")
+    assert peer.recv(100) == b"hello"
+
+
+def test_a_channel_of_another_thread_is_not_asked_in_its_constructor(
+    ours: Twin, sleeping: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first line puts it into the map and wakes the loop, which waits a moment, or for the next event."""
+    monkeypatch.setattr(channel_watch, "NEWCOMER_GRACE", PATIENCE * 10)
+    while not channel_watch._waiting:
+        pass
+    [watch] = channel_watch._waiting
+    while not watch._loop.is_running():
+        pass
+    turn = watch._loop.registry.turn
+    sock, peer = ours.pair()
+
+    class Slow(ours.recorder()):
+        states: list[bool] = []  # noqa: RUF012
+
+        def __init__(self, sock: socket.socket) -> None:
+            self.is_complete = False
+            super().__init__(sock)
+            # Woken, the loop has begun to wait anew by the time that this is over.
+            while watch._loop.registry.turn == turn:
+                pass
+            self.is_complete = True
+
+        def readable(self) -> bool:
+            self.states.append(self.is_complete)
+            return True
+
+        def handle_read(self) -> None:
+            super().handle_read()
+            self.unsent = self.received
+
+    Slow(sock)
+    assert Slow.states == []
+    _, first_peer = sleeping
+    first_peer.sendall(b"x")
+    peer.sendall(b"hello")
+    assert peer.recv(100) == b"hello"
+    assert set(Slow.states) == {True}
 
 
 def test_what_another_thread_pushes_leaves_at_once(ours: Twin) -> None:
