@@ -16,6 +16,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import reactor
+from reactor.cli.activated import add_activation, end_when_idle, is_over, open_inherited
 from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, poller_text, seconds, whole_number
 from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.terminal import announce, tell
@@ -53,6 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--port", type=whole_number(0, 65535), help=f"0: any free one ({PORT})")
     add("--unix", type=expand, metavar="PATH", help="listen on a Unix socket instead; @NAME is abstract")
     add("--udp", action="store_true", help="serve datagrams (the service 'datagram' always does)")
+    add_activation(parser)
     add_mode(parser)
     add_credentials(parser, "serve only those who prove that they have a key of this file")
     add_machinery(parser)
@@ -86,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
             loop.add_signal_handler(signum, server.stop, arguments.grace)
         if server.gate is not None:
             loop.add_signal_handler(signal.SIGHUP, renew_keys, server.gate, arguments.auth_key)
+        end_when_idle(server, loop, arguments)
         announce(f"listening on {where(server)}: {described(server, loop, arguments)}")
-        loop.run_until(lambda: server.is_stopped)
+        loop.run_until(lambda: server.is_stopped or is_over(server, arguments))
         settle(loop, arguments.grace)
         announce(f"served {server.tally}")
     return 0
@@ -120,6 +123,9 @@ def uses_datagrams(server: Server, arguments: argparse.Namespace) -> bool:
 
 def open_address(server: Server, arguments: argparse.Namespace) -> None:
     """Have *server* listen where the *arguments* say.  Raises OptionError for what contradicts itself."""
+    if arguments.activation:
+        open_inherited(server, arguments)
+        return
     if arguments.unix and (arguments.host is not None or arguments.port is not None):
         raise OptionError("either --unix or --host and --port, not both")
     host = HOST if arguments.host is None else arguments.host
@@ -149,7 +155,8 @@ def advised(failure: ResolutionFailed, host: str) -> ResolutionFailed:
 
 def where(server: Server) -> str:
     """Return where *server* listens, for a person and for ``reactor call``."""
-    return ", ".join(reactor.format_address(address) for address in server.addresses)
+    addresses = map(reactor.format_address, server.addresses)
+    return ", ".join(addresses) or "a connection that was handed over"
 
 
 def described(server: Server, loop: reactor.Reactor, arguments: argparse.Namespace) -> str:

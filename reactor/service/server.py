@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.listener import Listener
     from reactor.net.reactor import Reactor
+    from reactor.net.stream import Stream
 
 #: Seconds that clients have to finish when a server stops.  Docker gives a container 10 in all, systemd a unit 90.
 GRACE = 5.0
@@ -105,6 +106,18 @@ class Server:
     def adopt_listener(self, sock: Any, **options: Any) -> Listener:
         """Serve on a socket that listens already; arguments and errors are those of ``Reactor.adopt_listener``."""
         return self._keep(self._loop.adopt_listener(self._factory(options), sock, **options))
+
+    def adopt_stream(self, sock: Any, **options: Any) -> Stream:
+        """Serve on a connection that is made already; arguments, errors are those of ``Reactor.adopt_stream``."""
+        self._check("stream")
+        return self._loop.adopt_stream(partial(Session, self), sock, **options)
+
+    def adopt_datagram(self, sock: Any, **options: Any) -> DatagramEndpoint:
+        """Serve on an open datagram socket; arguments and errors are those of ``Reactor.adopt_datagram``."""
+        self._check("datagram")
+        endpoint = self._loop.adopt_datagram(partial(DatagramSession, self), sock, **options)
+        self._opened.append(endpoint)
+        return endpoint
 
     def open_datagram(self, local: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
         """Serve datagrams sent to *local*; arguments and errors are those of ``Reactor.open_datagram``."""
