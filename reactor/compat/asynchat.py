@@ -212,7 +212,6 @@ class async_chat(asyncore.dispatcher):
         self.ac_in_buffer = bytearray()
         del self.incoming[:]
         self.producer_fifo.clear()
-        self._in_weight = self._out_weight = 0
 
     def _queue(self, piece: Any) -> None:
         self.producer_fifo.append(piece)

@@ -290,11 +290,12 @@ class Channel:
             self.handle_write()
 
     def _is_open_after_connect_event(self) -> bool:
-        """If the channel was connecting, it is now; tell whether it was not closed for joy."""
+        """If the channel was connecting, it is connected now; tell whether it still is, on the same socket."""
         if self.connected or not self.connecting:
             return True
+        sock = self.socket
         self.handle_connect_event()
-        return self._fileno is not None
+        return self._fileno is not None and self.socket is sock
 
     def handle_connect_event(self) -> None:
         """The connection was made, or not: raises OSError then, and the channel connects no more."""

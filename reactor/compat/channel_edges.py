@@ -63,9 +63,7 @@ class Edges:
     def take(self) -> Iterator[tuple[int, bool, bool]]:
         """Yield ``(fd, has_urgent_data, is_hung_up)`` of what has happened since the last call."""
         for fd, event in self._epoll.poll(0):
-            if fd in self._members:
-                is_hung_up = bool(event & (select.EPOLLHUP | select.EPOLLERR))
-                yield fd, bool(event & select.EPOLLPRI), is_hung_up
+            yield fd, bool(event & select.EPOLLPRI), bool(event & (select.EPOLLHUP | select.EPOLLERR))
 
     def close(self) -> None:
         """Give this process's descriptor of the set back, and change nothing: a parent process may be using it."""

@@ -8,9 +8,10 @@ method lets escape is the channel's own affair, and is handed to its ``handle_er
 that ``sys.exc_info()`` tells.  What ``handle_error`` itself raises ends the loop again: ``raise`` in an overridden
 one is how programs and tests ask for that.
 
-Two defects of the original are not here.  A channel that was closed by the first of two events is not told the
-second (the original went on, wrote to a closed socket, and closed the channel once more).  And a read that found
-nothing after all, because somebody else was quicker, is no error (the original closed the channel for it).
+Two defects of the original are not here.  A channel that was closed by the first of two events, or has another
+socket since, is not told the second: the original went on, wrote to a closed socket, and closed the channel again.
+And a read that found nothing after all, because somebody else was quicker, is no error: the original closed the
+channel for it.
 
 Read next: ``channel_watch``, which finds out what has happened.
 """
@@ -82,10 +83,10 @@ def readwrite(obj: Any, flags: int) -> None:
     An OSError that means "no connection" is answered with ``handle_close``, any other exception with
     ``handle_error``.
     """
-    was_open = not is_out(obj)
+    was_open, sock = not is_out(obj), getattr(obj, "socket", None)
     try:
         for mask, name in _METHODS:
-            if was_open and is_out(obj):
+            if (was_open and is_out(obj)) or getattr(obj, "socket", None) is not sock:
                 return
             if flags & mask:
                 getattr(obj, name)()

@@ -155,19 +155,13 @@ class ChannelWatch:
             self.forget(fd)
         for fd, channel in list(channels.items()):
             try:
-                self._ask(channels, fd, channel)
+                events = wishes(channel)
+                watched = self._recognise(fd, channel)
+                self._watch(watched, events & ~self._deafness(watched))
             except RERAISED:
                 raise
             except BaseException:
                 channel.handle_error()
-
-    def _ask(self, channels: Channels, fd: int, channel: Any) -> None:
-        """Ask one channel, and have the reactor watch for what it wants; any of them may be closed meanwhile."""
-        if channels.get(fd) is channel:
-            events = wishes(channel)
-            if channels.get(fd) is channel:
-                watched = self._recognise(fd, channel)
-                self._watch(watched, events & ~self._deafness(watched))
 
     def _recognise(self, fd: int, channel: Any) -> Watched:
         """Return what is known of *channel*; if it is new, or has a new socket, nothing is."""
@@ -268,7 +262,9 @@ class ChannelWatch:
         if self._edges is None:
             return
         for fd, has_urgent_data, is_hung_up in self._edges.take():
-            watched = self._watched[fd]
+            watched = self._watched.get(fd)
+            if watched is None:
+                continue
             if has_urgent_data and handles_urgent(watched.channel):
                 watched.note(URGENT)
             deaf = getattr(watched.channel, "_deaf", 0)

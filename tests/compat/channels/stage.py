@@ -28,6 +28,7 @@ class Twin:
     ) -> None:
         self.asyncore = asyncore
         self.asynchat = asynchat
+        self.kind = kind
         self.is_original = kind == "original"
         self.use_poll = use_poll
         self.map: dict[int, Any] = {}

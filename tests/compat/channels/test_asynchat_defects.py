@@ -95,6 +95,33 @@ def test_a_producer_that_was_sent_leaves_no_weight(ours: Twin) -> None:
     assert len(channel.socket.sent) == 50_000
 
 
+def test_what_a_producer_made_counts_until_it_has_left(ours: Twin) -> None:
+    """One that makes much at once is no way around the limit."""
+
+    class Plenty:
+        def more(self) -> bytes:
+            return b"x" * 200_000
+
+    channel = scripted(ours, takes=10)
+    channel.ac_out_buffer_limit = 100_000
+    channel.push_with_producer(Plenty())
+    with pytest.raises(WriteBufferFull):
+        channel.push(b"x")
+
+
+def test_a_send_that_empties_the_queue_is_no_harm(ours: Twin) -> None:
+    """Programs override it, and close or discard in it."""
+    channel = scripted(ours)
+
+    def send(data: bytes) -> int:
+        channel.discard_buffers()
+        return len(data)
+
+    channel.send = send
+    channel.push(b"hello")
+    assert not channel.producer_fifo
+
+
 def test_a_dispatcher_with_a_buffer_is_bounded_too(twin: Twin) -> None:
     """``send`` raises beyond ``out_buffer_limit``; the original grows."""
     sock, peer = twin.pair()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 import time
@@ -133,6 +132,30 @@ def test_a_wait_takes_its_time_when_nothing_happens(twin: Twin) -> None:
         assert time.monotonic() - before >= 0.03
 
 
+def test_a_negative_timeout_is_refused_or_for_ever(twin: Twin) -> None:
+    """As select(2) and poll(2) have it."""
+    sock, peer = twin.pair()
+    channel = twin.recorder()(sock)
+    if not twin.use_poll:
+        with pytest.raises(ValueError, match="timeout must be non-negative"):
+            twin.poll(-1)
+        return
+    turn = threading.Semaphore(0)
+
+    def send() -> None:
+        for _ in range(50):
+            turn.acquire()
+            peer.sendall(b"x")
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    for number in range(50):
+        turn.release()
+        twin.poll(-1)
+        assert len(channel.received) == number + 1, "it returned with nothing"
+    thread.join(PATIENCE)
+
+
 def test_a_listener_is_not_told_that_it_can_write(twin: Twin) -> None:
     """Even if ``writable()`` says yes, as it does by default."""
 
@@ -215,28 +238,6 @@ def test_an_error_costs_one_channel_and_a_line_when_nobody_handles_it(
     assert line.count("\n") == 1
 
 
-def test_two_maps_have_nothing_to_do_with_each_other(twin: Twin) -> None:
-    """A loop over one map leaves the channels of the other alone, in turns as often as one likes."""
-    maps: list[dict[int, Any]] = [{}, {}]
-    channels, peers = [], []
-    for channels_of in maps:
-        sock, peer = twin.pair()
-        channels.append(twin.recorder()(sock, channels_of))
-        peers.append(peer)
-    for number in (0, 1, 0, 1):
-        peers[number].sendall(b"x")
-        before = [channel.received for channel in channels]
-        deadline = time.monotonic() + PATIENCE
-        while channels[number].received == before[number]:
-            assert time.monotonic() < deadline
-            twin.asyncore.loop(0.05, twin.use_poll, maps[number], 1)
-        assert channels[1 - number].received == before[1 - number]
-    for channels_of in maps:
-        assert twin.asyncore.close_all(channels_of) is None
-        assert channels_of == {}
-    assert [channel.socket.fileno() for channel in channels] == [-1, -1]
-
-
 def test_a_channel_may_poll_again_from_inside_of_an_event(twin: Twin) -> None:
     """Programs wait for one thing in the midst of another."""
     recorder = twin.recorder()
@@ -276,33 +277,6 @@ def test_a_channel_that_an_earlier_one_closed_in_the_same_turn_is_told_nothing(t
     assert all("error" not in channel.heard for channel in channels)
 
 
-def test_any_object_with_the_methods_is_a_channel(twin: Twin) -> None:
-    """A map may hold what was not derived from ``dispatcher``."""
-    sock, peer = twin.pair()
-    heard = []
-
-    class Homemade:
-        accepting = False
-
-        def readable(self) -> bool:
-            return True
-
-        def writable(self) -> bool:
-            return False
-
-        def handle_read_event(self) -> None:
-            heard.append(sock.recv(100))
-            del twin.map[sock.fileno()]
-
-        def handle_error(self) -> None:
-            raise
-
-    twin.map[sock.fileno()] = Homemade()
-    peer.sendall(b"hello")
-    twin.asyncore.loop(PATIENCE, twin.use_poll)
-    assert heard == [b"hello"]
-
-
 def test_a_loop_runs_in_any_thread(twin: Twin) -> None:
     """The servers of test suites live in one."""
     sock, peer = twin.pair()
@@ -321,57 +295,3 @@ def test_a_loop_runs_in_any_thread(twin: Twin) -> None:
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert twin.map == {}
-
-
-def test_close_all_goes_on_when_a_channel_is_closed_already(twin: Twin) -> None:
-    """EBADF is ignored always, other errors if that is asked for, and what ends a loop never."""
-
-    class Closed:
-        def __init__(self, exc: BaseException) -> None:
-            self.exc = exc
-
-        def close(self) -> None:
-            raise self.exc
-
-    asyncore = twin.asyncore
-    broken: dict[int, Any] = {1: Closed(OSError(errno.EBADF, "closed"))}
-    asyncore.close_all(broken)
-    assert broken == {}
-    for exc in (OSError(errno.EIO, "broken"), LookupError("broken")):
-        broken = {1: Closed(exc)}
-        with pytest.raises(type(exc), match="broken"):
-            asyncore.close_all(broken)
-        asyncore.close_all(broken, ignore_all=True)
-        assert broken == {}
-    with pytest.raises(asyncore.ExitNow):
-        asyncore.close_all({1: Closed(asyncore.ExitNow())}, ignore_all=True)
-
-
-def test_the_condensed_traceback_names_each_frame(twin: Twin) -> None:
-    """File, function and line of the place, the exception, and a text of all frames."""
-
-    def deep() -> None:
-        raise LookupError("nothing here")
-
-    try:
-        deep()
-    except LookupError:
-        (file, function, line), kind, value, text = twin.asyncore.compact_traceback()
-    assert (file, function, kind, str(value)) == (__file__, "deep", LookupError, "nothing here")
-    assert text.endswith(f"[{__file__}|deep|{line}]")
-    assert text.count("[") == 2
-    with pytest.raises(AssertionError, match="traceback does not exist"):
-        twin.asyncore.compact_traceback()
-
-
-def test_every_name_of_the_original_is_there(original: Twin) -> None:
-    """But for the text of the warning that is not given."""
-    from reactor.compat import asynchat, asyncore
-
-    for old, new in ((original.asyncore, asyncore), (original.asynchat, asynchat)):
-        names = {name for name in dir(old) if not name.startswith("__")} - {"_DEPRECATION_MSG", "_deprecated"}
-        assert names - set(dir(new)) == set()
-        for name in names:
-            if isinstance(getattr(old, name), type):
-                members = {member for member in vars(getattr(old, name)) if not member.startswith("__")}
-                assert members - set(dir(getattr(new, name))) == set()

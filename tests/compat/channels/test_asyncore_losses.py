@@ -11,10 +11,12 @@ import os
 import select
 import socket
 import sys
+import time
 from typing import Any
 
 import pytest
 
+from reactor.compat import channel_watch
 from tests.compat.channels.stage import PATIENCE, TURNS, Twin, open_ended, reset
 
 
@@ -27,8 +29,9 @@ def test_a_server_outlives_the_client_that_it_cannot_bear(twin: Twin, capsys: py
         def handle_accepted(self, sock: socket.socket, addr: Any) -> None:
             self.clients += 1
             if self.clients == 1:
-                with sock:
-                    raise LookupError("no room at the inn")
+                if twin.is_original:
+                    sock.close()  # ours does that
+                raise LookupError("no room at the inn")
             sock.close()
 
     server = Server()
@@ -49,20 +52,71 @@ def test_a_server_outlives_the_client_that_it_cannot_bear(twin: Twin, capsys: py
 
 
 def test_a_listener_closes_when_no_client_was_to_blame(ours: Twin, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who cannot accept, and never could, would fail for ever."""
+    """It accepted the first; now it cannot, and would fail for ever."""
 
     class Server(ours.asyncore.dispatcher):
+        clients = 0
+
         def handle_accept(self) -> None:
-            raise LookupError("before anything was accepted")
+            self.clients += 1
+            if self.clients > 1:
+                raise LookupError("before anything was accepted")
+            super().handle_accept()
 
     server = Server()
     server.create_socket()
     server.bind(("127.0.0.1", 0))
     server.listen(5)
     with socket.create_connection(server.socket.getsockname()):
+        ours.until(lambda: server.clients == 1)
+    with socket.create_connection(server.socket.getsockname()):
         ours.until(lambda: not ours.map)
     assert isinstance(server.close_cause, LookupError)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_client_is_kept_when_its_server_leaves_the_loop(twin: Twin) -> None:
+    """ExitNow is no failure: what was made of the connection goes on in the next loop."""
+
+    class Server(twin.asyncore.dispatcher):
+        def handle_accepted(self, sock: socket.socket, addr: Any) -> None:
+            self.client = twin.recorder()(sock)
+            raise twin.asyncore.ExitNow
+
+    server = Server()
+    server.create_socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(5)
+    with socket.create_connection(server.socket.getsockname()) as peer:
+        with pytest.raises(twin.asyncore.ExitNow):
+            twin.asyncore.loop(PATIENCE, twin.use_poll)
+        peer.sendall(b"hello")
+        twin.until(lambda: server.client.received)
+
+
+def test_an_error_that_means_no_connection_closes_quietly_and_is_not_lost(ours: Twin) -> None:
+    """A program that reads from the socket itself, under ``poll2``: handle_close, and close_cause says why."""
+    causes: list[BaseException | None] = []
+
+    class Direct(ours.asyncore.dispatcher):
+        def writable(self) -> bool:
+            return False
+
+        def handle_read(self) -> None:
+            self.socket.recv(100)
+
+        def handle_close(self) -> None:
+            causes.append(self.close_cause)
+            self.close()
+
+        def log_info(self, message: str, type: str = "info") -> None:
+            pass
+
+    sock, peer = ours.pair()
+    Direct(sock)
+    reset(peer)
+    ours.until(lambda: causes)
+    assert isinstance(causes[0], ConnectionResetError)
 
 
 @pytest.mark.parametrize("how", ["end", "reset", "error", "write"])
@@ -172,8 +226,9 @@ def test_a_new_socket_with_the_old_number_is_heard(ours: Twin) -> None:
 
 
 def test_a_descriptor_closed_by_its_number_is_an_end(ours: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoll set forgets it without a word; whoever waits in vain looks."""
-    monkeypatch.setattr("reactor.compat.channel_watch.LOOK_INTERVAL", 0.0)
+    """An epoll set forgets it without a word, so whoever waits in vain looks; the others find it at once."""
+    is_epoll = ours.kind == "epoll"
+    monkeypatch.setattr("reactor.compat.channel_watch.LOOK_INTERVAL", 0.0 if is_epoll else PATIENCE * 100)
     sock, _ = ours.pair()
     channel = ours.recorder()(sock)
     ours.poll()
@@ -236,3 +291,65 @@ def test_a_channel_is_not_written_to_when_reading_has_closed_it(twin: Twin) -> N
     select.select([sock], [], [])
     twin.poll()
     assert channel.heard == (["read", "write"] if twin.is_original and twin.use_poll else ["read"])
+
+
+def test_a_socket_that_lives_on_elsewhere_is_forgotten_when_its_channel_closes(ours: Twin) -> None:
+    """A child process may hold a duplicate: an epoll set that was not told goes on to report it, for ever."""
+    sock, peer = ours.pair()
+    duplicate = ours.kept(sock.dup())
+    channel = ours.recorder()(sock)
+    other = ours.recorder()(ours.pair()[0])
+    ours.poll()
+    watch = channel_watch._thread.watch
+    assert watch is not None
+    channel.close()
+    peer.sendall(b"x")
+    select.select([duplicate], [], [])
+    ours.turns(3)
+    assert watch._loop.counters.poller_rebuilds == 0
+    assert other.heard == []
+
+
+def test_a_plain_channel_costs_nothing_but_itself(ours: Twin) -> None:
+    """Urgent data and hang-ups are watched for only where somebody wants to know."""
+    ours.recorder()(ours.pair()[0])
+    ours.poll()
+    watch = channel_watch._thread.watch
+    assert watch is not None
+    assert watch._edges is None
+
+
+def test_a_listener_that_rests_is_heard_again(ours: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no descriptors, and no reserve helps: one try, then rest, however long the loop would wait."""
+    monkeypatch.setattr("reactor.compat.channel_watch.ACCEPT_BACKOFF", 0.03)
+    tries: list[float] = []
+    served: list[Any] = []
+
+    class Poor(socket.socket):
+        def accept(self) -> Any:
+            tries.append(time.monotonic())
+            if len(tries) == 1:
+                raise OSError(errno.EMFILE, "no descriptor left")
+            return super().accept()
+
+    class Server(ours.asyncore.dispatcher):
+        def handle_accepted(self, sock: socket.socket, addr: Any) -> None:
+            served.append(addr)
+            sock.close()
+
+        def log_info(self, message: str, type: str = "info") -> None:
+            assert "0 turned away" in message
+
+    server = Server()
+    server.set_socket(ours.kept(Poor()))
+    server.socket.setblocking(False)
+    server.bind(("127.0.0.1", 0))
+    server.listen(5)
+    with socket.create_connection(server.socket.getsockname()) as client:
+        ours.turns(TURNS)
+        ours.asyncore.loop(PATIENCE * 100, ours.use_poll, ours.map, 1)
+        while not served:
+            ours.asyncore.loop(PATIENCE * 100, ours.use_poll, ours.map, 1)
+        assert served == [client.getsockname()]
+    assert len(tries) == 2
+    assert tries[1] - tries[0] >= 0.03

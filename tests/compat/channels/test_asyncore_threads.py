@@ -89,24 +89,69 @@ def test_a_channel_of_another_thread_is_not_asked_in_its_constructor(
     assert set(Slow.states) == {True}
 
 
-def test_what_another_thread_pushes_leaves_at_once(ours: Twin) -> None:
-    """More than the socket takes: the rest is the loop's to send, which sleeps."""
+@pytest.mark.parametrize("kind", ["dispatcher_with_send", "async_chat"])
+def test_what_another_thread_pushes_leaves_at_once(ours: Twin, kind: str) -> None:
+    """More than the socket takes: the rest is the loop's to send, which sleeps.  So is the end."""
     sock, peer = ours.pair()
+    base = getattr(ours.asyncore if kind == "dispatcher_with_send" else ours.asynchat, kind)
 
-    class Quiet(ours.asyncore.dispatcher_with_send):
+    class Quiet(base):
         def handle_read(self) -> None:
             self.recv(100)
 
     channel = Quiet(sock)
     thread = threading.Thread(target=ours.asyncore.loop, args=(PATIENCE * 100, ours.use_poll))
     thread.start()
-    channel.send(b"x" * (1 << 23))
+    while not channel_watch._waiting:
+        pass
+    getattr(channel, "push", channel.send)(b"x" * (1 << 23))
     left = 1 << 23
     while left:
         left -= len(peer.recv(1 << 20))
-    peer.close()
+    if kind == "async_chat":
+        channel.close_when_done()
+        assert peer.recv(100) == b""
+    else:
+        peer.close()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_closing_everything_ends_the_loop_of_another_thread(ours: Twin) -> None:
+    """Also if what is in the map was not derived from ``dispatcher``."""
+    sock, _ = ours.pair()
+
+    class Foreign:
+        accepting = False
+
+        def readable(self) -> bool:
+            return True
+
+        def writable(self) -> bool:
+            return False
+
+        def close(self) -> None:
+            pass
+
+    ours.map[sock.fileno()] = Foreign()
+    thread = threading.Thread(target=ours.asyncore.loop, args=(PATIENCE * 100, ours.use_poll))
+    thread.start()
+    while not channel_watch._waiting:
+        pass
+    ours.asyncore.close_all(ours.map)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_child_forgets_the_loops_of_its_parents_threads(ours: Twin, sleeping: Any) -> None:
+    """They are not in it; whoever woke them would only fill their queues."""
+    while not channel_watch._waiting:
+        pass
+    child = os.fork()
+    if child == 0:
+        os._exit(len(channel_watch._waiting))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert channel_watch._waiting
 
 
 def test_a_signal_handler_that_closes_everything_ends_the_loop(ours: Twin) -> None:
