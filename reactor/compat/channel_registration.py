@@ -17,6 +17,7 @@ from reactor.core.reports import log_failure
 from reactor.errors import DescriptorClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Channels = dict[int, Any]
@@ -32,13 +33,15 @@ class Watched:
     """One channel, with the socket that it had when the reactor was told of it."""
 
     __slots__ = (
-        "channel", "events", "fd", "happened", "has_edges", "is_always_ready", "is_lost", "noted", "sock",
+        "channel", "events", "fd", "fileno", "happened", "has_edges", "is_always_ready", "is_lost", "noted", "sock",
     )  # fmt: skip
 
     def __init__(self, fd: int, channel: Any, sock: Any, noted: dict[int, Watched]) -> None:
         self.fd = fd
         self.channel = channel
         self.sock = sock
+        #: Returns -1 if the socket was closed and the channel left in the map.  Only of a socket can this be told.
+        self.fileno: Callable[[], int] = getattr(sock, "fileno", None) or self._unknown
         #: What the reactor watches for.
         self.events = 0
         #: What happened and was not told yet; whoever has something stands in ``noted``.
@@ -50,6 +53,9 @@ class Watched:
         self.is_always_ready = False
         #: Its descriptor was closed, and it was told.
         self.is_lost = False
+
+    def _unknown(self) -> int:
+        return self.fd
 
     def note(self, event: int) -> None:
         """Remember that *event* happened."""
@@ -73,19 +79,6 @@ class Watched:
     def is_same(self, channels: Channels) -> bool:
         """Tell whether the channel is still in the map and has still the same socket."""
         return channels.get(self.fd) is self.channel and getattr(self.channel, "socket", None) is self.sock
-
-    def was_closed(self) -> bool:
-        """Tell whether the socket was closed and the channel left in the map.  Only of sockets can this be told."""
-        fileno = getattr(self.sock, "fileno", None)
-        return fileno is not None and fileno() == -1
-
-
-def wishes(channel: Any) -> int:
-    """Ask *channel* what it waits for."""
-    events = READ if channel.readable() else 0
-    if channel.writable() and not getattr(channel, "accepting", False):
-        events |= WRITE
-    return events
 
 
 def handles_urgent(channel: Any) -> bool:

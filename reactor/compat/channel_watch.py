@@ -33,15 +33,7 @@ from typing import TYPE_CHECKING
 from reactor.compat.channel_edges import HAS_EDGES, Edges
 from reactor.compat.channel_events import RERAISED
 from reactor.compat.channel_registration import (
-    ENDED,
-    HUNG_UP,
-    READ,
-    URGENT,
-    WRITE,
-    Watched,
-    handles_urgent,
-    on_failure,
-    wishes,
+    ENDED, HUNG_UP, READ, URGENT, WRITE, Watched, handles_urgent, on_failure,
 )  # fmt: skip
 from reactor.core.acceptor import Reserve
 from reactor.core.loop import Loop
@@ -149,19 +141,40 @@ class ChannelWatch:
         return left if timeout is None else min(timeout, left)
 
     def _heed(self, channels: Channels) -> None:
-        """Ask every channel, and tell the reactor what is different."""
+        """Ask every channel, and tell the reactor what is different.
+
+        Most channels want what they wanted, so that is found out here, without a call but for the two questions and
+        whether the socket is open; ``_attend`` would find nothing to do for them.
+        """
         self._rest_ends = None
-        for fd in [fd for fd in self._watched if fd not in channels]:
-            self.forget(fd)
+        known = self._watched
+        if not known.keys() <= channels.keys():
+            for fd in known.keys() - channels.keys():
+                self.forget(fd)
         for fd, channel in list(channels.items()):
             try:
-                events = wishes(channel)
-                watched = self._recognise(fd, channel)
-                self._watch(watched, events & ~self._deafness(watched))
+                events = READ if channel.readable() else 0
+                if channel.writable() and not getattr(channel, "accepting", False):
+                    events |= WRITE
+                watched = known.get(fd)
+                if (
+                    watched is None
+                    or watched.events != events
+                    or watched.channel is not channel
+                    or watched.sock is not getattr(channel, "socket", None)
+                    or getattr(channel, "_deaf", False)
+                    or watched.fileno() == -1
+                ):
+                    self._attend(fd, channel, events)
             except RERAISED:
                 raise
             except BaseException:
                 channel.handle_error()
+
+    def _attend(self, fd: int, channel: Any, events: int) -> None:
+        """Have the reactor watch *channel* for *events*, as far as there is something to tell it."""
+        watched = self._recognise(fd, channel)
+        self._watch(watched, events & ~self._deafness(watched))
 
     def _recognise(self, fd: int, channel: Any) -> Watched:
         """Return what is known of *channel*; if it is new, or has a new socket, nothing is."""
@@ -178,7 +191,7 @@ class ChannelWatch:
         """Have the reactor watch for *events*."""
         if watched.is_lost:
             return
-        if watched.was_closed():
+        if watched.fileno() == -1:
             watched.lose()
         elif watched.is_always_ready:
             if events:
