@@ -33,7 +33,14 @@ from typing import TYPE_CHECKING
 from reactor.compat.channel_edges import HAS_EDGES, Edges
 from reactor.compat.channel_events import RERAISED
 from reactor.compat.channel_registration import (
-    ENDED, HUNG_UP, READ, URGENT, WRITE, Watched, handles_urgent, on_failure,
+    ENDED,
+    HUNG_UP,
+    READ,
+    URGENT,
+    WRITE,
+    Watched,
+    handles_urgent,
+    on_failure,
 )  # fmt: skip
 from reactor.core.acceptor import Reserve
 from reactor.core.loop import Loop
