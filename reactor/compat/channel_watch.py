@@ -103,8 +103,9 @@ class ChannelWatch:
 
         It also returns when somebody else changed the map.
         """
-        # What is watched for another map's sake is forgotten when this one has been asked.
+        # What is watched for another map's sake is forgotten when this one is asked.
         self.channels = channels
+        self._has_newcomer = False
         _waiting.add(self)
         try:
             self._heed(channels)
@@ -134,8 +135,9 @@ class ChannelWatch:
 
     def wake(self, for_newcomer: bool = False) -> None:
         """Let a ``wait`` that is under way return.  Any thread, any signal handler."""
+        if for_newcomer:
+            self._has_newcomer = True
         try:
-            self._has_newcomer |= for_newcomer
             self._loop.call_soon_threadsafe(_nothing)
         except ReactorClosed:
             pass
@@ -151,7 +153,8 @@ class ChannelWatch:
         """Ask every channel, and tell the reactor what is different.
 
         Most channels want what they wanted, so that is found out here, without a call but for the two questions and
-        whether the socket is open; ``_attend`` would find nothing to do for them.
+        whether the socket is open; ``_attend`` would find nothing to do for them.  A channel without a socket to
+        recognise may have another descriptor of the same number, so the kernel is told of it each time.
         """
         self._rest_ends = None
         known = self._watched
@@ -168,6 +171,7 @@ class ChannelWatch:
                     watched is None
                     or watched.events != events
                     or watched.channel is not channel
+                    or watched.sock is None
                     or watched.sock is not getattr(channel, "socket", None)
                     or getattr(channel, "_deaf", False)
                     or watched.fileno() == -1

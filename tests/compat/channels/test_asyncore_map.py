@@ -6,6 +6,7 @@ Read next: ``test_asyncore_channels``.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from typing import Any
 
@@ -62,6 +63,40 @@ def test_any_object_with_the_methods_is_a_channel(twin: Twin) -> None:
     peer.sendall(b"hello")
     twin.asyncore.loop(PATIENCE, twin.use_poll)
     assert heard == [b"hello"]
+
+
+def test_an_object_without_a_socket_is_heard_when_its_descriptor_is_another(twin: Twin) -> None:
+    """It has closed the old one, and the new one has its number: an epoll set does not know it."""
+    sock, _ = twin.pair()
+    number = sock.detach()
+    heard: list[bytes] = []
+
+    class Homemade:
+        accepting = False
+
+        def readable(self) -> bool:
+            return True
+
+        def writable(self) -> bool:
+            return False
+
+        def handle_read_event(self) -> None:
+            heard.append(os.read(number, 100))
+
+        def handle_error(self) -> None:
+            raise
+
+    twin.map[number] = Homemade()
+    twin.turns(3)
+    other, peer = twin.pair()
+    os.close(number)
+    os.dup2(other.fileno(), number)
+    peer.sendall(b"hello")
+    twin.until(lambda: heard)
+    assert heard == [b"hello"]
+    twin.map.clear()
+    twin.poll()
+    os.close(number)
 
 
 def test_a_channel_taken_out_of_the_map_by_hand_is_not_waited_for(twin: Twin) -> None:
