@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from reactor.errors import OptionError
+from reactor.net.reactor import Reactor
 from reactor.service.activation import (
     VARIABLES,
     Inherited,
@@ -84,6 +85,41 @@ def test_each_socket_has_its_name_and_its_role(sockets: dict[str, socket.socket]
     assert variables == {"HOME": "somewhere"}
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(PLACE)
+
+
+def test_a_seqpacket_listener_is_served_through_an_acceptor(
+    sockets: dict[str, socket.socket], poller_name: str
+) -> None:
+    """Each message is one, whatever its size; the reactor waits for it as for any descriptor."""
+    waiting = sockets["seqpacket listener"]
+    place([waiting])
+    with Reactor(poller_name) as loop:
+        [inherited] = inherited_sockets(told(1, "odd"), first=PLACE)
+        served: list[socket.socket] = []
+
+        def answer(sock: socket.socket) -> None:
+            sock.send(sock.recv(100).upper())
+
+        def accepted(sock: socket.socket, address: object) -> None:
+            served.append(sock)
+            loop.add_reader(sock, answer, sock)
+
+        acceptor = loop.add_acceptor(inherited.sock, accepted)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(waiting.getsockname())
+            client.setblocking(False)
+            client.send(b"one")
+            client.send(b"two")
+            replies: list[bytes] = []
+            loop.add_reader(client, lambda: replies.append(client.recv(100)))
+            loop.run_until(lambda: len(replies) == 2, PATIENCE)
+            assert replies == [b"ONE", b"TWO"]
+            loop.remove_reader(client)
+        acceptor.close()
+        for sock in served:
+            loop.remove_reader(sock)
+            sock.close()
+        inherited.sock.close()
 
 
 def test_sockets_without_names_are_unknown(sockets: dict[str, socket.socket]) -> None:

@@ -106,6 +106,29 @@ def test_a_broken_connection_is_noticed_by_a_channel_that_only_writes(ours: Twin
 
 
 @ON_LINUX
+def test_a_hang_up_is_told_once_when_the_socket_hangs_up_twice(ours: Twin) -> None:
+    """A Unix socket says so for either end: first the peer's, then its own."""
+    closed = []
+
+    class Writing(ours.asyncore.dispatcher):
+        def writable(self) -> bool:
+            return False
+
+        def handle_close(self) -> None:
+            closed.append(True)
+
+    left, right = socket.socketpair()
+    channel = Writing(ours.kept(left))
+    right.sendall(b"x")
+    ours.turns(3)
+    right.close()
+    ours.until(lambda: closed)
+    channel.socket.shutdown(socket.SHUT_RDWR)
+    ours.turns(TURNS)
+    assert closed == [True]
+
+
+@ON_LINUX
 def test_urgent_data_is_told_once_when_nobody_reads_it(twin: Twin) -> None:
     """It stays urgent.  The original tells of the same byte in every turn."""
     sock, peer = twin.pair()
