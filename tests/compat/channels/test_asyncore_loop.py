@@ -149,11 +149,14 @@ def test_a_negative_timeout_is_refused_or_for_ever(twin: Twin) -> None:
 
     thread = threading.Thread(target=send)
     thread.start()
-    for number in range(50):
-        turn.release()
-        twin.poll(-1)
-        assert len(channel.received) == number + 1, "it returned with nothing"
-    thread.join(PATIENCE)
+    try:
+        for number in range(50):
+            turn.release()
+            twin.poll(-1)
+            assert len(channel.received) == number + 1, "it returned with nothing"
+    finally:
+        turn.release(50)
+        thread.join(PATIENCE)
 
 
 def test_a_listener_is_not_told_that_it_can_write(twin: Twin) -> None:
