@@ -7,6 +7,7 @@ real processes with the real numbers.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -275,6 +276,12 @@ def test_a_name_that_cannot_be_handed_over_is_refused(name: str) -> None:
     """LISTEN_FDNAMES separates names by colons."""
     with socket.socket() as sock, pytest.raises(OptionError, match="1 to 255 ASCII characters"):
         start_with_sockets(["true"], {name: sock})
+
+
+def test_a_process_that_is_started_has_no_signal_ignored() -> None:
+    """Python ignores SIGPIPE; a program in a pipeline does not expect that."""
+    pid = start_with_sockets(["sh", "-c", "kill -PIPE $$"], {})
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGPIPE
 
 
 @pytest.mark.slow

@@ -172,7 +172,8 @@ def test_a_successor_that_does_not_take_over_is_forgotten(
         return
     assert stage.taken == []
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "a successor did not take over" in caplog.text
+    reason = "it went away" if answer in (None, b"", b"taken") else f"it said {answer[: len(TAKEN)]!r}"
+    assert f"a successor did not take over: {reason}; serving goes on" in caplog.text
     assert stage.loop.counters.peer_errors == 1
     assert stage.is_serving()
 
@@ -184,6 +185,24 @@ def test_a_successor_that_does_not_take_over_is_forgotten(
     [inherited] = stage.in_thread(succeed)
     inherited.sock.close()
     assert stage.taken == ["taken"]
+
+
+def test_a_successor_takes_over_even_if_the_predecessor_fails_to_stop(stage: Stage) -> None:
+    """What ``on_taken`` raises is told to the loop's owner; the path is free, and the successor knows."""
+    failures: list[BaseException] = []
+    stage.loop.set_exception_handler(lambda exc, source: failures.append(exc))
+    stage.point.close()
+    stage.point = HandoverPoint(stage.loop, stage.path, {"web": stage.listener}, lambda: 1 / 0)
+
+    def succeed() -> Any:
+        with take_over(stage.path) as handed:
+            handed.confirm()
+            assert not os.path.exists(stage.path)
+            return handed.sockets
+
+    [inherited] = stage.in_thread(succeed)
+    inherited.sock.close()
+    assert [type(exc) for exc in failures] == [ZeroDivisionError]
 
 
 def test_a_successor_that_says_taken_in_pieces_has_taken(stage: Stage) -> None:
