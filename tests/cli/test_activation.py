@@ -6,6 +6,7 @@ The two parents here are a few lines each: that is all there is to either protoc
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -100,6 +101,22 @@ def test_inetd_hands_over_its_listening_socket(poller_name: str) -> None:
                     assert said_to(listener.getsockname(), word) == word.upper()
                 assert process.wait(PATIENCE) == 0
         assert listener.getsockname()
+
+
+def test_a_silent_client_keeps_an_idle_server_alive() -> None:
+    """It is somebody who is there."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client,
+        ended(by_inetd(listener, "upper", "--exit-idle", "0.05")) as process,
+    ):
+        client.sendall(b"one")
+        assert client.recv(100) == b"ONE"
+        assert select.select([client], [], [], 0.3)[0] == [], "it was closed"
+        client.sendall(b"two")
+        assert client.recv(100) == b"TWO"
+        client.close()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_inetd_hands_over_a_datagram_socket(poller_name: str) -> None:

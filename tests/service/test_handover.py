@@ -95,6 +95,7 @@ def test_a_successor_gets_the_sockets_and_the_path(stage: Stage) -> None:
         assert not sock.get_inheritable()
         assert sock.gettimeout() == 0
         assert stage.taken == ["taken"]
+        assert stage.loop.next_timeout() is None, "a deadline was left behind"
         stage.server.stop()
         with socket.create_connection(address, timeout=PATIENCE):
             sock.setblocking(True)
