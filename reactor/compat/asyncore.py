@@ -219,8 +219,8 @@ class dispatcher_with_send(dispatcher):
     out_buffer_limit: int | None = OUT_BUFFER_BYTES
 
     def __init__(self, sock: Any = None, map: dict[int, Any] | None = None) -> None:
-        dispatcher.__init__(self, sock, map)
         self.out_buffer: Any = bytearray()
+        dispatcher.__init__(self, sock, map)
 
     def initiate_send(self) -> None:
         """Send what the socket takes now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
@@ -16,14 +17,14 @@ from tests.compat.channels.test_asynchat import read_all, scripted
 
 def test_a_peer_that_reads_nothing_fills_no_memory(twin: Twin) -> None:
     """Beyond the limit ``push`` raises, takes nothing, and the default handler closes.  The original grows."""
-    sock, peer = twin.pair()
+    sock, peer = map(twin.kept, socket.socketpair())  # whose buffers are small
 
     class Generous(twin.asynchat.async_chat):
         ac_out_buffer_limit = 100_000
 
         def handle_read(self) -> None:
             self.recv(100)
-            for _ in range(1000):
+            for _ in range(300):
                 self.push(b"x" * 10_000)
 
     channel = Generous(sock)
@@ -124,14 +125,14 @@ def test_a_send_that_empties_the_queue_is_no_harm(ours: Twin) -> None:
 
 def test_a_dispatcher_with_a_buffer_is_bounded_too(twin: Twin) -> None:
     """``send`` raises beyond ``out_buffer_limit``; the original grows."""
-    sock, peer = twin.pair()
+    sock, peer = map(twin.kept, socket.socketpair())  # whose buffers are small
 
     class Generous(twin.asyncore.dispatcher_with_send):
         out_buffer_limit = 100_000
 
         def handle_read(self) -> None:
             self.recv(100)
-            for _ in range(1000):
+            for _ in range(300):
                 self.send(b"x" * 10_000)
 
     channel = Generous(sock)
