@@ -197,9 +197,11 @@ def test_a_server_goes_on_when_its_terminal_is_gone(twin: Twin, monkeypatch: pyt
 # -- what is closed, or nothing after all ----------------------------------------------------------------------
 
 
-def test_a_socket_closed_in_the_map_is_an_end(twin: Twin) -> None:
+@pytest.mark.parametrize("turns_before", [0, 1])
+def test_a_socket_closed_in_the_map_is_an_end(twin: Twin, turns_before: int) -> None:
     """The program closed the socket and not the channel.  The original's select raises for everybody."""
     channel = open_ended(twin)(twin.pair()[0])
+    twin.turns(turns_before)
     channel.socket.close()
     if twin.is_original and not twin.use_poll:
         with pytest.raises(OSError, match="descriptor"):
