@@ -85,7 +85,7 @@ def adopt(server: Server, inherited: Inherited, arguments: argparse.Namespace) -
 
 def is_over(server: Server, arguments: argparse.Namespace) -> bool:
     """Tell whether the server was started for connections, not to listen, and they have ended."""
-    return bool(arguments.activation) and not server.addresses and not server.tally.open
+    return bool(arguments.activation) and not server.addresses and server.is_idle
 
 
 def end_when_idle(server: Server, loop: Reactor, arguments: argparse.Namespace) -> None:
@@ -103,7 +103,7 @@ def end_when_idle(server: Server, loop: Reactor, arguments: argparse.Namespace) 
     def look() -> None:
         nonlocal seen
         now = (tally.connections, tally.messages)
-        if now == seen and not tally.open and not server.is_stopping:
+        if now == seen and server.is_idle and not server.is_stopping:
             server.stop(arguments.grace)
         seen = now
 

@@ -109,8 +109,7 @@ class Server:
 
     def adopt_stream(self, sock: Any, **options: Any) -> Stream:
         """Serve on a connection that is made already; arguments, errors are those of ``Reactor.adopt_stream``."""
-        self._check("stream")
-        return self._loop.adopt_stream(partial(Session, self), sock, **options)
+        return self._loop.adopt_stream(self._factory(options), sock, **options)
 
     def adopt_datagram(self, sock: Any, **options: Any) -> DatagramEndpoint:
         """Serve on an open datagram socket; arguments and errors are those of ``Reactor.adopt_datagram``."""
@@ -160,6 +159,11 @@ class Server:
             elif not opened.is_closing():
                 found.append(opened.get_extra_info("sockname"))
         return found
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no client is there, nor anybody who has yet to prove that he is one."""
+        return not self.tally.open and (self.gate is None or not self.gate.waiting)
 
     # -- stopping ----------------------------------------------------------------------------------------------
 

@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 
+from reactor.auth import Key
 from reactor.service.activation import start_with_sockets
+from reactor.service.key_file import write_key
+from tests.auth.by_hand import Refused, prove_to_server
+from tests.auth.sides import ANOTHER_SECRET, SECRET
 from tests.cli.running import PATIENCE, command, environment, run
 from tests.cli.test_serve import connected_when_there
 
@@ -75,6 +79,27 @@ def test_inetd_starts_a_server_for_each_connection(poller_name: str, talk: str) 
                     client.shutdown(socket.SHUT_WR)
                     assert client.makefile("rb").read() == word.upper()
                     assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("secret", [SECRET, ANOTHER_SECRET])
+def test_a_key_is_asked_for_on_a_connection_that_was_handed_over(secret: bytes, tmp_path: Path) -> None:
+    """The gate stands in front of it as of any other, and the server waits for the proof."""
+    path = tmp_path / "keys"
+    write_key(str(path), Key("app-1", SECRET))
+    left, right = socket.socketpair()
+    words = ("upper", "--mode", "line", "--auth-key", str(path), "--quiet")
+    with left, right, ended(by_inetd(right, *words, stderr=subprocess.DEVNULL)) as process:
+        right.close()
+        left.settimeout(PATIENCE)
+        if secret is SECRET:
+            prove_to_server(left, b"app-1", secret)
+            left.sendall(b"hello\n")
+            left.shutdown(socket.SHUT_WR)
+            assert left.makefile("rb").read() == b"HELLO\n"
+        else:
+            with pytest.raises(Refused):
+                prove_to_server(left, b"app-1", secret)
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_message_for_a_person_goes_to_the_log_and_not_to_the_client() -> None:
