@@ -45,8 +45,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "service/": """
-            tally modes origin key_file gate json_answers catalog talk session server exchange
-            client datagram_client activation passing handover __init__
+            tally modes origin key_file gate json_answers catalog talk session server exchange client
+            datagram_client activation passing handover workers __init__
         """,
     },
     {
