@@ -128,6 +128,10 @@ class ReplyRefused(PeerError, ValueError):
     """The peer asked for a reply that the codec cannot carry: mostly one longer than ``max_frame_length``."""
 
 
+class MessageMalformed(PeerError, ValueError):
+    """The peer sent a whole frame that the protocol inside does not allow: unknown, misshapen, or out of turn."""
+
+
 class IdleTimeout(PeerError, TimeoutError):
     """The peer sent nothing for longer than the stream's idle timeout."""
 
