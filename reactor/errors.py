@@ -221,6 +221,10 @@ class BindFailed(SystemLimit, OSError):
     way."""
 
 
+class StoreUnavailable(SystemLimit, OSError):
+    """A directory cannot keep uploads: another server has it, or its file system lacks what that takes."""
+
+
 class DescriptorClosed(SystemLimit, OSError):
     """A registered descriptor was closed without ``remove_reader``/``remove_writer``; its callbacks are dropped."""
 
