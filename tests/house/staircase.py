@@ -37,9 +37,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets protocol linger outgoing
-            pump_memory pump pump_choice batch hub write_half read_half stream multicast destinations datagram
-            datagram_batch resolver listener attempt connector reactor __init__
+            addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
+            pump_choice batch hub write_half read_half stream multicast destinations datagram datagram_batch
+            resolver listener attempt connector reactor sendfile __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },
