@@ -240,12 +240,12 @@ class UploadClient(FramedProtocol):
 
     def _explained(self, exc: BaseException | None) -> BaseException:
         if exc is None:
-            return ConnectionFailure(f"the server closed the connection; {self._how_far()}")
+            return ConnectionFailure(f"the server closed the connection; {self.how_far()}")
         if isinstance(exc, PeerError) and not self._window:
             return ConnectionFailure(f"that is no upload server: {exc}")
         if not isinstance(exc, OSError) or isinstance(exc, ReactorError):
             return exc
-        failure = ConnectionFailure(f"the connection broke: {os_error_text(exc)}; {self._how_far()}")
+        failure = ConnectionFailure(f"the connection broke: {os_error_text(exc)}; {self.how_far()}")
         failure.__cause__ = exc
         return failure
 
@@ -347,8 +347,9 @@ class UploadClient(FramedProtocol):
         if self._loop.time() < due:
             self._patience = self._loop.call_at(due, self._lose_patience)
         else:
-            self.abort(IdleTimeout(f"nothing has moved for {self._timeout:g} s; {self._how_far()}"))
+            self.abort(IdleTimeout(f"nothing has moved for {self._timeout:g} s; {self.how_far()}"))
 
-    def _how_far(self) -> str:
+    def how_far(self) -> str:
+        """Return how many files are kept, in words."""
         kept = sum(sending.state is State.KEPT for sending in self.sendings)
         return f"{kept} of {counted(len(self.sendings), 'file')} kept"
