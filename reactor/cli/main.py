@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import reactor
-from reactor.cli import bench, call, demo, info, keygen, load, serve
+from reactor.cli import bench, call, demo, info, keygen, load, send, serve
 from reactor.cli.parser import MISUSED, CommandParser, Parser
 from reactor.cli.terminal import drop, prepare_streams, progress, tell
 from reactor.errors import ReactorError, UsageError, os_error_text
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="reactor", description="A select/poll/epoll event loop, at work.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"reactor {reactor.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=CommandParser)
-    for command in (demo, serve, call, keygen, load, bench, info):
+    for command in (demo, serve, call, send, keygen, load, bench, info):
         command.add_parser(commands)
     return parser
 

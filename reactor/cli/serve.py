@@ -19,6 +19,7 @@ import reactor
 from reactor.cli.activated import add_activation, end_when_idle, is_over, open_inherited
 from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, poller_text, seconds, whole_number
 from reactor.cli.credentials import add_credentials, credentials
+from reactor.cli.serve_upload import add_upload, is_upload, upload_server
 from reactor.cli.terminal import announce, tell
 from reactor.errors import KeyRefused, OptionError, ResolutionFailed, os_error_text
 from reactor.framing.scanner import accel_status
@@ -47,9 +48,9 @@ FOR_STREAMS = ("max_connections", "idle_timeout", "backlog")
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = commands.add_parser("serve", help=f"serve {', '.join(SERVICES)}", description=DESCRIPTION)
+    parser = commands.add_parser("serve", help=f"serve {', '.join([*SERVICES, 'upload'])}", description=DESCRIPTION)
     add = parser.add_argument
-    add("service", choices=list(SERVICES), metavar="SERVICE", help=", ".join(SERVICES))
+    add("service", choices=[*SERVICES, "upload"], metavar="SERVICE", help=", ".join([*SERVICES, "upload"]))
     add("--host", help=f"address or name to listen on; '' is everywhere ({HOST})")
     add("--port", type=whole_number(0, 65535), help=f"0: any free one ({PORT})")
     add("--unix", type=expand, metavar="PATH", help="listen on a Unix socket instead; @NAME is abstract")
@@ -66,6 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     talk = parser.add_mutually_exclusive_group()
     talk.add_argument("--verbose", action="store_true", help="also say who comes and goes")
     talk.add_argument("--quiet", action="store_true", help="only say where it listens and what was served")
+    add_upload(parser)
     parser.set_defaults(run=run, command="serve")
 
 
@@ -76,10 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     heed_accel(arguments.accel)
     proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
-        server = Server(
-            loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
-            max_frame_length=arguments.max_frame_length, journal=journal_for(arguments), **proof,
-        )  # fmt: skip
+        server = make_server(loop, arguments, proof)
         try:
             open_address(server, arguments)
         except ResolutionFailed as exc:
@@ -106,6 +105,16 @@ def renew_keys(gate: ServerGate, path: str) -> None:
         tell(f"the keys are what they were: {reason}")
     else:
         tell(f"the keys are now {', '.join(gate.keys)}")
+
+
+def make_server(loop: reactor.Reactor, arguments: argparse.Namespace, proof: dict[str, Any]) -> Server:
+    """Return the server that the *arguments* ask for; it listens nowhere yet."""
+    if is_upload(arguments):
+        return upload_server(loop, arguments, tell if arguments.verbose else None)
+    return Server(
+        loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
+        max_frame_length=arguments.max_frame_length, journal=journal_for(arguments), **proof,
+    )  # fmt: skip
 
 
 def journal_for(arguments: argparse.Namespace) -> Any:
