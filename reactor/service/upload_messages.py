@@ -49,9 +49,10 @@ VERSION = 1
 #: Bytes of a key, and of a digest (SHA-256).
 KEY_BYTES = DIGEST_BYTES = 32
 
-#: Bytes of a file in one message, and in the whole frame behind its length.  What a connection holds in memory is a
-#: few of them; a client is only told the first, and may send less.
-DATA_BYTES = 512 * 1024
+#: Bytes of a file in one message, and in the whole frame behind its length.  A client is told the first, and may
+#: send less.  Twice as many would cost the receiver twice the time: blocks of that size are fetched from the system
+#: and given back each time (malloc(3), M_MMAP_THRESHOLD).
+DATA_BYTES = 128 * 1024
 FRAME_BYTES = DATA_BYTES + 5
 
 #: Files of one connection that may be offered and not yet settled.

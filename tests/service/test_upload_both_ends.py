@@ -11,7 +11,7 @@ import pytest
 
 import reactor
 from reactor.service.upload_client import UploadClient
-from reactor.service.upload_messages import Offer, Reason
+from reactor.service.upload_messages import DATA_BYTES, Offer, Reason
 from reactor.service.upload_sending import Outcome, State
 from reactor.service.upload_source import Source
 from reactor.service.upload_store import FOLDER_NAME, part_name
@@ -53,7 +53,7 @@ def make(folder: Path, **contents: bytes) -> list[str]:
 
 def test_files_of_all_sizes_arrive_and_a_second_time_nothing_is_sent(serving: Serving, tmp_path: Path) -> None:
     """Around the limits of a message, and around nothing."""
-    sizes = [0, 1, 511, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 3_000_000]
+    sizes = [0, 1, 511, DATA_BYTES - 1, DATA_BYTES, DATA_BYTES + 1, 3_000_000]
     contents = {f"文件-{size}": os.urandom(size) for size in sizes}
     paths = make(tmp_path, **contents)
     assert {outcome.state for outcome in sent(serving, paths)} == {State.KEPT}

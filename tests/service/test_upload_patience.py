@@ -14,7 +14,7 @@ import pytest
 import reactor
 from reactor.errors import OptionError, UsageError
 from reactor.service.upload import UploadServer
-from reactor.service.upload_messages import Reason
+from reactor.service.upload_messages import DATA_BYTES, Reason
 from reactor.service.upload_session import HIGH_BYTES, SIGN_INTERVAL
 from reactor.service.upload_store import FOLDER_NAME, Store
 from reactor.testing import ORDINARY
@@ -56,7 +56,7 @@ def test_a_slow_disk_makes_the_client_wait_and_the_loop_does_not(serving: Servin
     with serving.peer() as peer, serving.peer() as other:
         peer.send(offer(0, len(content), b"a"))
         peer.answer()
-        wire = memoryview(b"".join(data(0, content[i : i + 500_000]) for i in range(0, len(content), 500_000)))
+        wire = memoryview(data(0, content))
         sent = 0
         session = next(s for s in serving.server.sessions if s._transfers)
 
@@ -69,7 +69,7 @@ def test_a_slow_disk_makes_the_client_wait_and_the_loop_does_not(serving: Servin
             return False
 
         serving.until(is_stuck)
-        assert session._unwritten <= HIGH_BYTES + 512 * 1024
+        assert session._unwritten <= HIGH_BYTES + DATA_BYTES
         assert other.upload(0, b"b", b"served").letter == "K"
         may_go_on.set()
         peer.send(bytes(wire[sent:]) + end(0, content))

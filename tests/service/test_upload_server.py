@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import reactor
-from reactor.service.upload_messages import WINDOW, Reason
+from reactor.service.upload_messages import DATA_BYTES, WINDOW, Reason
 from tests.service.upload_peer import UploadPeer, cancel, data, end, offer
 from tests.service.upload_serving import Serving
 
@@ -38,11 +38,10 @@ def serving(loop: reactor.Reactor, tmp_path: Path) -> Iterator[Serving]:
 def test_a_file_is_there_when_it_has_been_acknowledged(serving: Serving) -> None:
     """Hello, offer, go, data, end, kept: the whole conversation with a plain socket."""
     with UploadPeer(serving.loop, serving.address) as peer:
-        assert peer.greet() == b"W\x01" + struct.pack(">HI", WINDOW, 512 * 1024)
+        assert peer.greet() == b"W\x01" + struct.pack(">HI", WINDOW, DATA_BYTES)
         peer.send(offer(0, len(CONTENT), "文件.bin".encode()))
         assert peer.answer() == ("G", 0, bytes(8))
-        for start in range(0, len(CONTENT), 100_000):
-            peer.send(data(0, CONTENT[start : start + 100_000]))
+        peer.send(data(0, CONTENT))
         assert serving.files() == {}
         peer.send(end(0, CONTENT))
         assert peer.answer() == ("K", 0, b"")
@@ -114,8 +113,7 @@ def test_a_file_is_replaced_when_that_is_allowed_and_only_by_a_whole_one(
         peer.send(data(1, CONTENT[::-1][:100_000]))
         serving.until(lambda: serving.parts() == [100_000])
         assert serving.files() == {"a": CONTENT}
-        peer.send(data(1, CONTENT[::-1][100_000:500_000]) + data(1, CONTENT[::-1][500_000:900_000]))
-        peer.send(data(1, CONTENT[::-1][900_000:]) + end(1, CONTENT[::-1]))
+        peer.send(data(1, CONTENT[::-1][100_000:]) + end(1, CONTENT[::-1]))
         assert peer.answer().letter == "K"
     assert serving.files() == {"a": CONTENT[::-1]}
     serving.stop()
@@ -151,9 +149,7 @@ def test_a_broken_transfer_goes_on_behind_the_last_byte_that_arrived(serving: Se
     with serving.peer() as peer:
         peer.send(offer(0, len(CONTENT), b"a"))
         assert peer.answer().offset == 300_000
-        for start in range(300_000, len(CONTENT), 100_000):
-            peer.send(data(0, CONTENT[start : start + 100_000]))
-        peer.send(end(0, CONTENT))
+        peer.send(data(0, CONTENT[300_000:]) + end(0, CONTENT))
         assert peer.answer().letter == "K"
     assert (serving.files(), serving.parts()) == ({"a": CONTENT}, [])
 
@@ -182,8 +178,7 @@ def test_a_file_is_kept_when_the_client_goes_before_it_hears_of_it(serving: Serv
     with serving.peer() as peer:
         peer.send(offer(0, len(CONTENT), b"a"))
         peer.answer()
-        peer.send(b"".join(data(0, CONTENT[i : i + 500_000]) for i in range(0, len(CONTENT), 500_000)))
-        peer.send(end(0, CONTENT))
+        peer.send(data(0, CONTENT) + end(0, CONTENT))
     serving.until(lambda: serving.server.tally.files)
     assert serving.files() == {"a": CONTENT}
 
@@ -235,7 +230,7 @@ def test_the_same_file_on_a_second_connection_waits_for_the_first(serving: Servi
         one.send(offer(0, len(CONTENT), b"a"))
         one.answer()
         two.send(offer(0, len(CONTENT), b"a"))
-        one.send(data(0, CONTENT[:500_000]) + data(0, CONTENT[500_000:1_000_000]))
+        one.send(data(0, CONTENT[:1_000_000]))
         serving.until(lambda: serving.server.tally.bytes_in == 1_000_000)
         one.send(data(0, CONTENT[1_000_000:]) + end(0, CONTENT))
         assert one.answer().letter == "K"
@@ -256,7 +251,7 @@ def test_the_second_connection_goes_on_when_the_first_breaks(serving: Serving) -
         one.socket.close()
         answer = two.answer()
         assert (answer.letter, answer.offset) == ("G", 400_000)
-        two.send(data(0, CONTENT[400_000:900_000]) + data(0, CONTENT[900_000:]) + end(0, CONTENT))
+        two.send(data(0, CONTENT[400_000:]) + end(0, CONTENT))
         assert two.answer().letter == "K"
     assert serving.files() == {"a": CONTENT}
 

@@ -45,9 +45,10 @@ def offer(number: int, size: int, name: bytes, key: bytes = KEY) -> bytes:
     return frame(b"O" + struct.pack(">IQ", number, size) + key + name)
 
 
-def data(number: int, chunk: bytes) -> bytes:
-    """Return the frame that carries *chunk*."""
-    return frame(b"D" + struct.pack(">I", number) + chunk)
+def data(number: int, content: bytes) -> bytes:
+    """Return the frames that carry *content*, at least one; none is longer than the server allows."""
+    chunks = [content[start : start + 100_000] for start in range(0, len(content), 100_000)] or [b""]
+    return b"".join(frame(b"D" + struct.pack(">I", number) + chunk) for chunk in chunks)
 
 
 def end(number: int, content: bytes) -> bytes:
@@ -85,8 +86,8 @@ class UploadPeer(Peer):
         self.send(offer(number, len(content), name, key))
         answer = self.answer()
         while answer.letter == "G":
-            for start in range(answer.offset, len(content), 100_000):
-                self.send(data(number, content[start : start + 100_000]))
+            if answer.offset < len(content):
+                self.send(data(number, content[answer.offset :]))
             self.send(end(number, content))
             answer = self.answer()
         return answer

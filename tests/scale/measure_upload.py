@@ -1,0 +1,230 @@
+"""How fast an upload is, what it costs, and whether the loop stays awake: ``python -m tests.scale.measure_upload``.
+
+One file is brought from one folder to another in several ways, in turn and several times: by cp, by cp with the
+fsync that an acknowledgement is worth, by the way of the textbooks (a size as text, an acknowledgement, then 1,024
+bytes at a time between two blocking sockets), and by ``UploadClient`` and ``UploadServer`` in a process each, with
+sendfile(2) and without.  The median of each is printed, with the memory of both ends, the processor time, and the
+longest turn of the server's loop.  ``--mebibytes``, ``--runs`` and ``--folder`` say how much, how often and where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import reactor
+from reactor.core.probe import Probe
+from reactor.service.upload import UploadServer
+from reactor.service.upload_client import UploadClient
+from reactor.service.upload_sending import State
+from reactor.service.upload_store import Store
+
+MEBIBYTE = 2**20
+
+Row = dict[str, Any]
+
+
+# -- the two ends, each in a process of its own ----------------------------------------------------------------
+
+
+class TurnProbe(Probe):
+    """Keeps how long each turn worked: from the end of its wait to the beginning of the next turn."""
+
+    __slots__ = ("_since", "turns")
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self.turns: list[float] = []
+
+    def polled(self, ready: int) -> None:
+        """The wait is over."""
+        self._since = time.perf_counter()
+
+    def turn_began(self, turn: int, wait: float | None) -> None:
+        """So is the turn before this one."""
+        if self._since is not None:
+            self.turns.append(time.perf_counter() - self._since)
+
+
+class ReadingFiles:
+    """The module ``os`` without sendfile."""
+
+    pread = staticmethod(os.pread)
+
+
+def costs() -> Row:
+    """Return what this process has used: its most memory, in KiB, and processor seconds."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return {"peak": peak, "cpu": time.process_time()}
+
+
+def serve(folder: str) -> None:
+    """Serve until stdin ends; say first the port, then the costs."""
+    probe = TurnProbe()
+    with reactor.Reactor() as loop:
+        server = UploadServer(loop, Store(folder, 2**50))
+        print(server.listen_tcp("127.0.0.1").address[1], flush=True)
+        loop.add_reader(sys.stdin.fileno(), server.stop, 0)
+        loop.set_probe(probe)
+        loop.run_until(lambda: server.is_stopped)
+    turns = sorted(probe.turns)
+    print(json.dumps({**costs(), "longest": turns[-1], "p99": turns[len(turns) * 99 // 100], "turns": len(turns)}))
+
+
+def send(port: str, how: str, *paths: str) -> None:
+    """Send *paths*; say how long it took, and the costs."""
+    began = time.perf_counter()
+    with reactor.Reactor() as loop:
+        client = UploadClient(loop, paths, files=ReadingFiles() if how == "read" else None)
+        client.connect(("127.0.0.1", int(port)))
+        outcomes = loop.run_until(client)
+    assert {outcome.state for outcome in outcomes} == {State.KEPT}
+    print(json.dumps({"seconds": time.perf_counter() - began, **costs()}))
+
+
+# -- the ways --------------------------------------------------------------------------------------------------
+
+
+def by_cp(path: Path, folder: Path) -> Row:
+    """Copy it with cp(1), which leaves it to the kernel when the bytes reach the disk."""
+    began = time.perf_counter()
+    subprocess.run(["cp", str(path), str(folder / path.name)], check=True)
+    return {"seconds": time.perf_counter() - began}
+
+
+def by_cp_and_fsync(path: Path, folder: Path) -> Row:
+    """Copy it, and wait until it is on the disk."""
+    began = time.perf_counter()
+    by_cp(path, folder)
+    fd = os.open(folder / path.name, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    return {"seconds": time.perf_counter() - began}
+
+
+def by_textbook(path: Path, folder: Path) -> Row:
+    """The size as text, an acknowledgement, then the bytes, 1,024 at a time; two processes."""
+    began = time.perf_counter()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        child = os.fork()
+        if not child:
+            textbook_client(listener.getsockname(), path)
+            os._exit(0)
+        conn, _ = listener.accept()
+        with conn, open(folder / path.name, "wb") as file:
+            total = int(str(conn.recv(1024), encoding="utf-8"))
+            conn.sendall("已收到".encode())
+            received = 0
+            while received < total:
+                data = conn.recv(1024)
+                file.write(data)
+                received += len(data)
+    os.waitpid(child, 0)
+    return {"seconds": time.perf_counter() - began}
+
+
+def textbook_client(address: Any, path: Path) -> None:
+    """The other end of it."""
+    with socket.create_connection(address) as sock, open(path, "rb") as file:
+        sock.send(bytes(str(os.stat(path).st_size), encoding="utf-8"))
+        sock.recv(1024)
+        while data := file.read(1024):
+            sock.sendall(data)
+
+
+def by_reactor(how: str) -> Callable[[Path, Path], Row]:
+    """Return the way of this package; *how* is "sendfile" or "read"."""
+
+    def way(path: Path, folder: Path) -> Row:
+        own = [sys.executable, "-m", "tests.scale.measure_upload"]
+        with subprocess.Popen(
+            [*own, "serve", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server:
+            assert server.stdout is not None
+            port = server.stdout.readline().strip()
+            done = subprocess.run([*own, "send", port, how, str(path)], capture_output=True, text=True, check=True)
+            told, _ = server.communicate()
+        client, served = json.loads(done.stdout), json.loads(told)
+        return {"seconds": client["seconds"], "client": client, "server": served}
+
+    return way
+
+
+WAYS: dict[str, Callable[[Path, Path], Row]] = {
+    "cp": by_cp,
+    "cp, then fsync": by_cp_and_fsync,
+    "textbook, 1,024 bytes at a time": by_textbook,
+    "reactor send, sendfile": by_reactor("sendfile"),
+    "reactor send, read and write": by_reactor("read"),
+}
+
+
+# -- the measurement -------------------------------------------------------------------------------------------
+
+
+def measured(ways: dict[str, Callable[[Path, Path], Row]], path: Path, runs: int) -> dict[str, list[Row]]:
+    """Return the rows of each way; they take turns, so that a noise of the machine hits all of them."""
+    rows: dict[str, list[Row]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            folder = Path(tempfile.mkdtemp(dir=path.parent))
+            rows[name].append(way(path, folder))
+            shutil.rmtree(folder)
+            os.sync()
+    return rows
+
+
+def tell(rows: dict[str, list[Row]], mebibytes: int) -> None:
+    """Print a table."""
+    print(f"{mebibytes} MiB                         seconds     MB/s  CPU s  peak MiB  CPU s  peak MiB  longest")
+    print("                                    (median)          client    client server    server  turn ms")
+    for name, runs in rows.items():
+        seconds = statistics.median(run["seconds"] for run in runs)
+        line = f"{name:34} {seconds:8.2f} {mebibytes * MEBIBYTE / seconds / 1e6:8.0f}"
+        if "server" in runs[0]:
+            ends = [median_of(runs, end, key) for end in ("client", "server") for key in ("cpu", "peak")]
+            line += f" {ends[0]:6.2f} {ends[1] / 1024:9.1f} {ends[2]:6.2f} {ends[3] / 1024:9.1f}"
+            line += f" {max(run['server']['longest'] for run in runs) * 1e3:8.1f}"
+        print(line, flush=True)
+
+
+def median_of(runs: list[Row], end: str, key: str) -> float:
+    """Return the median of one figure of one end."""
+    return float(statistics.median(run[end][key] for run in runs))
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mebibytes", type=int, default=1024)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", default=tempfile.gettempdir())
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for mebibytes in sorted({10, arguments.mebibytes}):
+            path = Path(folder, f"{mebibytes}")
+            with path.open("wb") as file:
+                for _ in range(mebibytes):
+                    file.write(os.urandom(MEBIBYTE))
+            tell(measured(WAYS, path, arguments.runs), mebibytes)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2])
+    elif sys.argv[1:2] == ["send"]:
+        send(*sys.argv[2:])
+    else:
+        main()
