@@ -149,15 +149,17 @@ class FileSender:
 
     def _advance(self) -> None:
         """Send what can be sent now, at most one piece of a file."""
-        while self._queue and not self._is_paused:
-            if self._stream.is_closing():
-                self.drop()
-                return
+        if self._stream.is_closing():
+            self.drop()
+        self._hand_over()
+        if self._queue and not self._is_paused:
             first = self._queue[0]
-            if isinstance(first, Piece):
-                self._send(first)
-                return
-            self._watch(False)
+            assert isinstance(first, Piece)
+            self._send(first)
+
+    def _hand_over(self) -> None:
+        """Give the stream the bytes that are not behind a piece; it keeps them in order, and waits if it has to."""
+        while self._queue and not isinstance(first := self._queue[0], Piece):
             self._queue.popleft()
             self.pending_bytes -= len(first)
             self._stream.write(first)
@@ -213,10 +215,11 @@ class FileSender:
         rest, self._queue = self._queue, deque()
         rest.popleft()
         # What `then` writes comes before what waited behind the piece: it may have to fill a gap.
-        self._queue.append(b"")
         piece.then(piece.left, error)
         self._queue.extend(rest)
-        self._try_soon()
+        self._hand_over()
+        if self._queue:
+            self._try_soon()
 
     def _watch(self, is_wanted: bool) -> None:
         if is_wanted != self._is_watching:

@@ -281,12 +281,17 @@ class UploadClient(FramedProtocol):
         self._start_more()
 
     def _start_more(self) -> None:
-        """Open files as long as the window has room; hang up when there is nothing left to wait for."""
+        """Open files as long as the window has room."""
         while self._waiting and len(self._opening) + len(self._under_way) < self._window:
             sending = self._waiting.popleft()
             self._opening.append(sending)
             sending.start()
-        if self._settled == len(self.sendings) and not (self._under_way or self._opening) and self.is_open:
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        """Hang up when there is nothing left to wait for, and not in the middle of a message."""
+        is_done = self._settled == len(self.sendings) and not (self._under_way or self._opening)
+        if is_done and self._turn is None and self.is_open:
             self.transport.close()
 
     def _next_turn(self) -> None:
@@ -326,6 +331,7 @@ class UploadClient(FramedProtocol):
         """The file that was sending does no more."""
         self._turn = None
         self._next_turn()
+        self._loop.call_soon(self._close_if_done)  # when what waited behind its last piece has been handed on
 
     def moved(self) -> None:
         """Bytes have gone out, or a worker is through with something."""

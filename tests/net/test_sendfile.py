@@ -160,6 +160,19 @@ def test_bytes_that_the_kernel_refuses_are_waited_for_by_the_stream(wire: Wire, 
     assert me.ends == [(0, None)] * 2
 
 
+def test_a_write_past_the_sender_does_not_stop_it(wire: Wire, fd: int) -> None:
+    """It is against the rules and ends up somewhere in between; all bytes arrive all the same."""
+    me = wire.protocol
+    me.send_file(fd, 0, len(CONTENT))
+    wire.stage.until(lambda: me.sender._is_watching)
+    me.transport.write(b"#" * 1_000_000)
+    me.sender.write(b"end")
+    wire.peer.read()
+    wire.stage.until(lambda: wire.peer.received.endswith(b"end"))
+    assert len(wire.peer.received) == len(CONTENT) + 1_000_003
+    assert wire.peer.received.replace(b"#", b"") == CONTENT + b"end"
+
+
 def test_a_piece_is_sent_byte_by_byte_when_the_kernel_takes_no_more(
     wire: Wire, fd: int, files: ScriptedFiles
 ) -> None:

@@ -30,6 +30,9 @@ class Conversation:
         self.said = ""
         self.offers: dict[int, tuple[int, bytes, str]] = {}
         self.received: dict[int, bytearray] = {}
+        self.cancelled: list[int] = []
+        #: After the end: whether it came where a message could have begun.
+        self.is_between_messages = False
 
     def exactly(self, size: int) -> bytes:
         """Return the next *size* bytes; fewer at the end."""
@@ -42,8 +45,12 @@ class Conversation:
         """Return the next message: its letter, the number of its file, and the rest; "" at the end."""
         head = self.exactly(4)
         if len(head) < 4:
+            self.is_between_messages = not head
             return "", -1, b""
-        payload = self.exactly(struct.unpack(">I", head)[0])
+        size = struct.unpack(">I", head)[0]
+        payload = self.exactly(size)
+        if len(payload) < size:
+            return "", -1, b""
         letter = payload[:1].decode()
         if letter == "B":
             return self.hear()
@@ -57,6 +64,8 @@ class Conversation:
             self.received[number] = bytearray()
         elif letter == "D":
             self.received[number] += rest
+        elif letter == "C":
+            self.cancelled.append(number)
         return letter, number, rest
 
     def say(self, payload: bytes) -> None:

@@ -268,10 +268,12 @@ def test_a_file_that_waits_for_its_turn_is_given_up_when_it_is_refused(
         conversation.refuse(0)
         while conversation.hear()[0]:
             pass
+        assert conversation.is_between_messages
 
     client, server = send(loop, talk, [big, paths[1]])
     assert states(client) == [State.REFUSED, State.REFUSED]
     assert not server.received[1]
+    assert sorted(server.cancelled) == [0, 1]
 
 
 def test_a_file_that_shrinks_while_it_is_sent_is_given_up(loop: reactor.Reactor, paths: list[str]) -> None:

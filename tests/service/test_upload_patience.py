@@ -218,7 +218,7 @@ def test_a_client_that_waits_may_be_silent_for_as_long_as_that_takes(poller_name
     now = [0.0]
     may_go_on = threading.Event()
     with reactor.Reactor(poller_name, clock=lambda: now[0]) as loop:
-        serving = Serving(loop, tmp_path, idle_timeout=60.0)
+        serving = Serving(loop, tmp_path, idle_timeout=2.0)  # shorter than signs of life are apart
         serving.until(lambda: not serving.server.workers.pending)
         serving.disk.script("fsync", lambda fd: may_go_on.wait(PATIENCE) and os.fsync(fd))
         with serving.peer() as peer:
@@ -227,12 +227,12 @@ def test_a_client_that_waits_may_be_silent_for_as_long_as_that_takes(poller_name
             peer.send(data(0, b"abc") + end(0, b"abc"))
             serving.until(lambda: serving.disk.names("fsync"))
             for _ in range(10):
-                now[0] += 100.0
+                now[0] += 2.5
                 loop.run_once(0)
             assert serving.server.tally.open == 1
             may_go_on.set()
             assert peer.answer().letter == "K"
-            now[0] += 61.0
+            now[0] += 2.1
             assert peer.answer().letter == ""
         serving.stop()
 
