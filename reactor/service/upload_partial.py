@@ -11,7 +11,8 @@ at the end is over bytes that have been read from the disk or written to it by t
 somebody remembers.
 
 After a failed fsync(2) the kernel may have dropped the pages and reports the failure only once, so nothing is tried
-again: such a file is given up.  All methods block and run in a worker, one at a time.  Read next: ``upload_store``.
+again: such a file is given up.  All methods block and run in a worker, one at a time.  Read next:
+``upload_existing``.
 """
 
 from __future__ import annotations

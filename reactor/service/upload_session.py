@@ -24,7 +24,7 @@ from reactor.errors import MessageMalformed
 from reactor.net.protocol import FramedProtocol
 from reactor.service import upload_messages as messages
 from reactor.service.upload_messages import Busy, Cancel, Data, End, Hello, Offer, Reason
-from reactor.service.upload_transfer import JOB_BYTES, Talk, Transfer
+from reactor.service.upload_transfer import JOB_BYTES, Talk, Transfer, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         def bytes_received(self, size: int) -> None: ...
 
 
-#: Received and unwritten bytes of one connection above which reading stops, and below which it goes on: while one
-#: job's worth is being written the next lies ready.
+#: Memory for what one connection has sent and no worker has written, above which reading stops, and below which it
+#: goes on: while one job's worth is being written the next lies ready.
 HIGH_BYTES = 4 * JOB_BYTES
 LOW_BYTES = 2 * JOB_BYTES
 
@@ -111,9 +111,8 @@ class UploadSession(FramedProtocol):
         self._mind_the_clock()
 
     def _on_data(self, message: Data) -> None:
-        size = len(message.data)
-        self._host.bytes_received(size)
-        self._unwritten += size
+        self._host.bytes_received(len(message.data))
+        self._unwritten += weight_of(message.data)
         self._named(message.number).add(message.data)
         if self._unwritten > HIGH_BYTES:
             self.transport.pause_reading()
@@ -148,9 +147,9 @@ class UploadSession(FramedProtocol):
         self._transfers.pop(transfer.offer.number, None)
         self.close_if_idle() if self._host.is_stopping else self._mind_the_clock()
 
-    def bytes_written(self, size: int) -> None:
-        """*size* bytes of what was received are out of memory."""
-        self._unwritten -= size
+    def written(self, weight: int) -> None:
+        """So much of what was received is out of memory."""
+        self._unwritten -= weight
         if self._unwritten <= LOW_BYTES and not self.transport.is_closing() and not self.transport.is_reading():
             self.transport.resume_reading()
             self._mind_the_clock()

@@ -2,9 +2,10 @@
 
 The key under which a server keeps the beginning of a broken transfer has to be the same in the next run, and
 another one as soon as the file has changed; the content cannot serve, because it is known only when all of it has
-been read.  So the key is made of what the file system knows: device, inode, size, and the times of the last change
-of the content and of the inode, in nanoseconds.  The second of those cannot be set by anybody.  A copy of a file,
-or one that was touched, has another key and is sent from its beginning: that costs time and is never wrong.
+been read.  So the key is made of what the file system knows: inode, size, and the times of the last change
+of the content and of the inode, in nanoseconds.  The second of those cannot be set by anybody.  (The device has no
+part in it: its number may be another one after the next start of the system.)  A copy of a file, or one that was
+touched, has another key and is sent from its beginning: that costs time and is never wrong.
 
 The digest is made of what is read here, while the kernel sends the same bytes by itself.  If they are not the same
 after all, because somebody wrote in between, the digest does not fit and the server refuses the file.
@@ -28,8 +29,8 @@ from reactor.service.upload_partial import hash_range
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Device, inode, size, and the two times in nanoseconds.
-_IDENTITY = struct.Struct(">QQQqq")
+#: Inode, size, and the two times in nanoseconds.
+_IDENTITY = struct.Struct(">QQqq")
 
 
 class Source:
@@ -82,9 +83,7 @@ class Source:
 
 
 def _identity_of(found: os.stat_result) -> bytes:
-    return _IDENTITY.pack(
-        found.st_dev & 2**64 - 1, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-    )
+    return _IDENTITY.pack(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def sources_of(paths: Iterable[str]) -> list[Source]:

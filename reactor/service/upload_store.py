@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import OptionError, StoreUnavailable, os_error_text
 from reactor.service.upload_disk import FOLDER, PLAIN, Disk
+from reactor.service.upload_existing import Existing, Known
 from reactor.service.upload_messages import Offer, Reason
 from reactor.service.upload_names import checked_name
-from reactor.service.upload_partial import Partial, hash_range
+from reactor.service.upload_partial import Partial
 from reactor.service.upload_quota import Ledger, OverQuota
 
 if TYPE_CHECKING:
@@ -63,12 +64,6 @@ class Refusal(Exception):
         self.reason = reason
 
 
-class Existing:
-    """The name of an offer is taken by a file of the same size: the digest will tell whether it is the same."""
-
-    __slots__ = ()
-
-
 def taken(name: str) -> Refusal:
     """Return the refusal of a file whose *name* belongs to another one, which is not replaced."""
     return Refusal(Reason.EXISTS, f"{name!r} is here already, and is not the same")
@@ -88,7 +83,7 @@ class Store:
     """
 
     __slots__ = (
-        "_clock", "_counted", "_disk", "_folder", "_is_closed", "_lock", "_lock_fd", "_name_bytes", "_parts",
+        "_clock", "_counted", "_disk", "_folder", "_known", "_lock", "_lock_fd", "_name_bytes", "_parts",
         "directory", "ledger", "overwrite",
     )  # fmt: skip
 
@@ -112,7 +107,7 @@ class Store:
         self._lock = threading.Lock()
         #: Until when the last count is believed.
         self._counted = float("-inf")
-        self._is_closed = False
+        self._known = Known()
         self._folder = self._parts = self._lock_fd = -1
         try:
             self._folder = self._disk.open(directory, FOLDER)
@@ -126,7 +121,6 @@ class Store:
 
     def close(self) -> None:
         """Give the directory back.  Nothing may be under way.  Idempotent."""
-        self._is_closed = True
         fds, self._lock_fd, self._parts, self._folder = (self._lock_fd, self._parts, self._folder), -1, -1, -1
         for fd in fds:
             if fd >= 0:
@@ -144,10 +138,13 @@ class Store:
         except OSError as exc:
             raise self._unavailable(f"its {FOLDER_NAME} is no directory: {os_error_text(exc)}") from exc
         found = self._disk.fstat(fd)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            self._disk.close(fd)
-            raise self._unavailable(f"its {FOLDER_NAME} must belong to this user alone (chmod 700)")
-        return fd
+        is_private = found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        if is_private and found.st_dev == self._disk.fstat(self._folder).st_dev:
+            return fd
+        self._disk.close(fd)
+        if is_private:
+            raise self._unavailable(f"its {FOLDER_NAME} is on another file system")
+        raise self._unavailable(f"its {FOLDER_NAME} must belong to this user alone (chmod 700)")
 
     def _take_lock(self) -> int:
         import fcntl
@@ -187,7 +184,7 @@ class Store:
         found = self._status(name, self._folder)
         if found is not None:
             if stat.S_ISREG(found.st_mode) and found.st_size == offer.size and not is_other:
-                return Existing()
+                return self._existing(name, offer.size)
             self._see_replaceable(name, found)
         return self._promised(offer)
 
@@ -263,7 +260,7 @@ class Store:
         except FileExistsError:
             # Another transfer of that name was faster.
             self.drop(partial)
-            if not self.has_same(name, partial.size, digest):
+            if not self._has_same(name, partial.size, digest):
                 raise taken(name) from None
         except BaseException:
             self.drop(partial)
@@ -279,29 +276,17 @@ class Store:
             disk.link(part, name, src_dir_fd=self._parts, dst_dir_fd=self._folder, follow_symlinks=False)
             disk.unlink(part, dir_fd=self._parts)
 
-    def has_same(self, name: str, size: int, digest: bytes) -> bool:
-        """Tell whether *name* is a file of *size* bytes with that digest; if so, it is durable when this returns.
-
-        Nobody knows who put it there, and when: it may be the file of an upload that was killed before its last
-        fsync.  Raises OSError.
-        """
+    def _has_same(self, name: str, size: int, digest: bytes) -> bool:
+        existing = self._existing(name, size)
         try:
-            fd = self._disk.open(name, os.O_RDONLY | PLAIN, dir_fd=self._folder)
-        except OSError:
-            return False
-        try:
-            found = self._disk.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-                return False
-            sha256 = hashlib.sha256()
-            hash_range(self._disk, fd, sha256, 0, size)
-            if sha256.digest() != digest:
-                return False
-            self._disk.fsync(fd)
-            self._disk.fsync(self._folder)
-            return True
+            while not existing.is_caught_up:
+                existing.catch_up()
+            return existing.has_digest(digest)
         finally:
-            self._disk.close(fd)
+            existing.close()
+
+    def _existing(self, name: str, size: int) -> Existing:
+        return Existing(self._disk, self._folder, name, size, self._known)
 
     def suspend(self, partial: Partial) -> None:
         """The transfer has broken: keep what is there, if anything, for another time."""

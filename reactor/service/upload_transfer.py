@@ -34,9 +34,10 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import MessageMalformed, os_error_text
 from reactor.service import upload_messages as messages
+from reactor.service.upload_existing import Existing
 from reactor.service.upload_messages import Reason
 from reactor.service.upload_partial import Partial
-from reactor.service.upload_store import Existing, Refusal, Store, part_name
+from reactor.service.upload_store import Refusal, Store, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +64,20 @@ if TYPE_CHECKING:
 
         def answer(self, message: bytes) -> None: ...
         def forget(self, transfer: Transfer) -> None: ...
-        def bytes_written(self, size: int) -> None: ...
+        def written(self, weight: int) -> None: ...
 
 
 #: Bytes that are enough for one job: while a worker writes them, as many more are received.
 JOB_BYTES = 1024 * 1024
+
+#: Bytes of memory that a message of data takes beside its content: the objects around it.
+MESSAGE_WEIGHT = 512
+
+
+def weight_of(data: memoryview) -> int:
+    """Return how much memory it takes to keep *data*: a peer that sends single bytes must not get around a
+    limit."""
+    return len(data) + MESSAGE_WEIGHT
 
 
 class Talk(Enum):
@@ -91,8 +101,8 @@ class Transfer:
     """One offered file; ``talk`` is where its dialogue is.  Call ``start`` once, then what the client says."""
 
     __slots__ = (
-        "_chunks", "_digest", "_fate", "_host", "_is_at_work", "_partial", "link", "offer", "part", "received",
-        "talk",
+        "_chunks", "_digest", "_existing", "_fate", "_host", "_is_at_work", "_partial", "link", "offer", "part",
+        "received", "talk",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link, offer: Offer) -> None:
@@ -104,7 +114,9 @@ class Transfer:
         self.received = 0
         self._host = host
         self.link = link
+        #: Where its bytes go; or what has its name already.
         self._partial: Partial | None = None
+        self._existing: Existing | None = None
         self._chunks: deque[memoryview] = deque()
         self._digest: bytes | None = None
         self._fate: Fate | None = None
@@ -122,7 +134,7 @@ class Transfer:
         self._expect(self.received + len(data) <= self.offer.size, "sent data of", "beyond its end")
         self.received += len(data)
         if self.talk is Talk.SILENCED:
-            self.link.bytes_written(len(data))
+            self.link.written(weight_of(data))
         else:
             self._chunks.append(data)
             self._go_on()
@@ -230,17 +242,20 @@ class Transfer:
 
     def _go_on_without(self) -> None:
         """There is no temporary file: it waits for its turn, or for the digest of what already has the name."""
+        existing, digest = self._existing, self._digest
         if self._fate is not None:
             self._let_go()
-        elif self._digest is not None:
-            name, digest = self.offer.name.decode(), self._digest
-            self._run(lambda: self._host.store.has_same(name, self.offer.size, digest), self._on_compared)
+        elif existing is not None and not existing.is_caught_up:
+            self._run(existing.catch_up, lambda _: self._go_on())
+        elif existing is not None and digest is not None:
+            self._run(lambda: existing.has_digest(digest), self._on_compared)
 
     def _on_admitted(self, found: Partial | Existing) -> None:
         if isinstance(found, Partial):
             self._partial = found
             self._say_go(found.held)
         else:
+            self._existing = found
             self._say_go(self.offer.size)
 
     def _on_compared(self, is_same: bool) -> None:
@@ -248,17 +263,18 @@ class Transfer:
             self._keep()
         else:
             self._digest = None
+            self._close_existing()
             self._run(lambda: self._host.store.admit(self.offer, is_other=True), self._on_admitted)
 
     def _write(self, partial: Partial) -> None:
         chunks: list[memoryview] = []
-        size = 0
-        while self._chunks and size < JOB_BYTES:
+        weight = 0
+        while self._chunks and weight < JOB_BYTES:
             chunks.append(self._chunks.popleft())
-            size += len(chunks[-1])
+            weight += weight_of(chunks[-1])
 
         def on_written(_: object) -> None:
-            self.link.bytes_written(size)
+            self.link.written(weight)
             self._go_on()
 
         self._run(lambda: partial.append(chunks), on_written)
@@ -297,12 +313,18 @@ class Transfer:
 
     def _throw_away(self) -> None:
         """What has arrived and was not written will not be."""
-        size = sum(map(len, self._chunks))
+        weight = sum(map(weight_of, self._chunks))
         self._chunks.clear()
-        if size:
-            self.link.bytes_written(size)
+        if weight:
+            self.link.written(weight)
+
+    def _close_existing(self) -> None:
+        existing, self._existing = self._existing, None
+        if existing is not None:
+            existing.close()
 
     def _let_go(self) -> None:
+        self._close_existing()
         self._fate = self._fate or Fate.KEPT
         self._host.claims.release(self)
         self._host.transfer_over()

@@ -48,7 +48,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             tally modes origin key_file gate json_answers catalog talk session server exchange client
             datagram_client activation passing handover workers upload_names upload_messages upload_disk
             upload_quota upload_partial upload_store upload_transfer upload_session upload upload_source
-            upload_sending upload_client __init__
+            upload_sending upload_client upload_existing __init__
         """,
     },
     {

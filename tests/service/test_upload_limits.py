@@ -7,16 +7,18 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from reactor.errors import OptionError, StoreUnavailable
+from reactor.service.upload_existing import Existing
 from reactor.service.upload_messages import Reason
-from reactor.service.upload_store import FOLDER_NAME, Existing, Refusal, Store, part_name
+from reactor.service.upload_store import FOLDER_NAME, Refusal, Store, part_name
 from reactor.testing import ORDINARY
 from tests.service.faulty_disk import FaultyDisk
-from tests.service.upload_files import DATA, DIGEST, GIBIBYTE, admitted, offer, parts, put, received, visible
+from tests.service.upload_files import DATA, DIGEST, GIBIBYTE, admitted, offer, parts, put, received, same, visible
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def test_a_file_is_not_acknowledged_when_its_name_cannot_be_made_durable(
     assert visible(tmp_path) == {"a": DATA}
     assert store.ledger.under_way == {}
     assert isinstance(store.admit(offer()), Existing)
-    assert store.has_same("a", len(DATA), DIGEST)
+    assert same(store, "a", len(DATA), DIGEST)
 
 
 @pytest.mark.parametrize("operation", ["link", "unlink"])
@@ -220,6 +222,13 @@ def test_a_directory_is_refused_when_its_private_part_is_not_private(tmp_path: P
     (tmp_path / FOLDER_NAME).mkdir(mode=0o755)
     with pytest.raises(StoreUnavailable, match="chmod 700"):
         Store(str(tmp_path), 1)
+
+
+def test_a_directory_is_refused_when_its_private_part_is_on_another_file_system(tmp_path: Path) -> None:
+    """No name can be made from there to here; better told now than after the first file."""
+    disk = FaultyDisk().script("fstat", ORDINARY, lambda fd: SimpleNamespace(st_dev=-1))
+    with pytest.raises(StoreUnavailable, match="another file system"):
+        Store(str(tmp_path), 1, disk=disk)
 
 
 def test_a_directory_is_refused_when_its_private_part_is_a_link(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from reactor.service.upload import UploadServer
 from reactor.service.upload_messages import DATA_BYTES, Reason
 from reactor.service.upload_session import HIGH_BYTES, SIGN_INTERVAL
 from reactor.service.upload_store import FOLDER_NAME, Store
+from reactor.service.upload_transfer import MESSAGE_WEIGHT
 from reactor.testing import ORDINARY
 from tests.service.peer import PATIENCE
 from tests.service.upload_peer import cancel, data, end, frame, offer
@@ -75,6 +76,33 @@ def test_a_slow_disk_makes_the_client_wait_and_the_loop_does_not(serving: Servin
         peer.send(bytes(wire[sent:]) + end(0, content))
         assert peer.answer().letter == "K"
     assert serving.files() == {"a": content, "b": b"served"}
+
+
+def test_single_bytes_take_no_more_memory_than_large_messages(serving: Serving) -> None:
+    """Each counts with what it takes to keep it: some thousands of them, and nothing more is read."""
+    may_go_on = threading.Event()
+    count = 2 * HIGH_BYTES // MESSAGE_WEIGHT
+    serving.disk.script("pwrite", lambda *args: may_go_on.wait(PATIENCE) and os.pwrite(*args))
+    with serving.peer() as peer:
+        peer.send(offer(0, count, b"a"))
+        peer.answer()
+        wire = memoryview(data(0, b"x") * count)
+        (session,) = serving.server.sessions
+        sent = 0
+
+        def is_stuck() -> bool:
+            nonlocal sent
+            try:
+                sent += peer.socket.send(wire[sent : sent + 100_000])
+            except BlockingIOError:
+                pass
+            return not session.transport.is_reading()
+
+        serving.until(is_stuck)
+        assert serving.server.tally.messages <= HIGH_BYTES // MESSAGE_WEIGHT + 1
+        may_go_on.set()
+        peer.send(bytes(wire[sent:]) + end(0, b"x" * count))
+        assert peer.answer().letter == "K"
 
 
 def test_no_call_of_the_disk_is_made_in_the_thread_of_the_loop(loop: reactor.Reactor, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from reactor.service.upload_existing import Existing, Known
 from reactor.service.upload_messages import Offer, Reason
 from reactor.service.upload_partial import SLICE_BYTES
-from reactor.service.upload_store import FOLDER_NAME, Existing, Refusal, Store, part_name
+from reactor.service.upload_store import FOLDER_NAME, Refusal, Store, part_name
 from tests.service.faulty_disk import FaultyDisk
-from tests.service.upload_files import DATA, DIGEST, GIBIBYTE, admitted, offer, parts, put, received, visible
+from tests.service.upload_files import DATA, DIGEST, GIBIBYTE, admitted, offer, parts, put, received, same, visible
 
 
 @pytest.fixture
@@ -120,10 +121,10 @@ def test_a_file_of_the_same_size_is_compared_by_its_digest(store: Store) -> None
     """It may have been sent before; whoever knows the digest is told that it is there."""
     put(store, offer())
     assert isinstance(store.admit(offer(key=b"x" * 32)), Existing)
-    assert store.has_same("a", len(DATA), DIGEST)
-    assert not store.has_same("a", len(DATA), b"x" * 32)
-    assert not store.has_same("a", len(DATA) + 1, DIGEST)
-    assert not store.has_same("b", len(DATA), DIGEST)
+    assert same(store, "a", len(DATA), DIGEST)
+    assert not same(store, "a", len(DATA), b"x" * 32)
+    assert not same(store, "a", len(DATA) + 1, DIGEST)
+    assert not same(store, "b", len(DATA), DIGEST)
     with pytest.raises(Refusal, match="not the same"):
         store.admit(offer(), is_other=True)
 
@@ -132,8 +133,43 @@ def test_a_file_that_is_there_is_made_durable_before_it_is_acknowledged(store: S
     """It may be the file of a process that was killed between the name and the last fsync."""
     put(store, offer())
     before = len(disk.names("fsync"))
-    assert store.has_same("a", len(DATA), DIGEST)
+    assert same(store, "a", len(DATA), DIGEST)
     assert len(disk.names("fsync")) == before + 2
+
+
+def test_a_file_that_is_there_is_read_once_however_often_somebody_asks(
+    store: Store, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    """To ask costs a client one small message; until the file changes the answer is known."""
+    put(store, offer())
+    for _ in range(5):
+        assert not same(store, "a", len(DATA), b"guess" * 6)
+    assert len(disk.names("pread")) == 1
+    (tmp_path / "a").write_bytes(DATA[::-1])
+    assert not same(store, "a", len(DATA), DIGEST)
+    assert len(disk.names("pread")) == 2
+
+
+def test_a_large_file_that_is_there_is_read_in_slices(store: Store, tmp_path: Path) -> None:
+    """As is the beginning of a broken transfer, and for the same reason."""
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(SLICE_BYTES + 5)
+    found = store.admit(offer(size=SLICE_BYTES + 5))
+    assert isinstance(found, Existing)
+    found.catch_up()
+    assert not found.is_caught_up
+    found.catch_up()
+    assert found.has_digest(hashlib.sha256(bytes(SLICE_BYTES + 5)).digest())
+    found.close()
+
+
+def test_no_more_digests_are_remembered_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest is forgotten."""
+    monkeypatch.setattr("reactor.service.upload_existing.KNOWN_FILES", 2)
+    known = Known()
+    for number in range(3):
+        known.remember((number,), b"%d" % number)
+    assert [known.recall((number,)) for number in range(3)] == [None, b"1", b"2"]
 
 
 def test_the_slower_of_two_transfers_of_a_name_is_refused(store: Store, tmp_path: Path) -> None:
@@ -175,7 +211,7 @@ def test_a_link_of_that_name_is_not_followed(tmp_path: Path, overwrite: bool) ->
     outside.write_bytes(DATA)
     (inside / "a").symlink_to(outside)
     store = Store(str(inside), GIBIBYTE, overwrite=overwrite)
-    assert not store.has_same("a", len(DATA), DIGEST)
+    assert not same(store, "a", len(DATA), DIGEST)
     if overwrite:
         put(store, offer(), DATA[::-1])
         assert visible(inside) == {"a": DATA[::-1]}
@@ -190,7 +226,7 @@ def test_a_link_of_that_name_is_not_followed(tmp_path: Path, overwrite: bool) ->
 def test_a_fifo_of_that_name_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
     """To open one may block for ever; here it is refused like anything else that has the name."""
     os.mkfifo(tmp_path / "a")
-    assert not store.has_same("a", 0, hashlib.sha256().digest())
+    assert not same(store, "a", 0, hashlib.sha256().digest())
     with pytest.raises(Refusal):
         store.admit(offer(size=0))
 

@@ -46,3 +46,8 @@ def visible(folder: Path) -> dict[str, bytes]:
 def parts(folder: Path) -> list[str]:
     """Return the temporary files in *folder*."""
     return [path.name for path in (folder / FOLDER_NAME).iterdir() if path.name != "lock"]
+
+
+def same(store: Store, name: str, size: int, digest: bytes) -> bool:
+    """Tell whether *store* finds that *name* is such a file."""
+    return store._has_same(name, size, digest)
