@@ -10,6 +10,7 @@ stopped. Read next: ``send_progress``.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Send them."""
     from reactor.service.upload_client import UploadClient
 
+    # What a server does wrong is the end of this command, which says it; the line for a log would be a second one.
+    logging.getLogger("reactor").setLevel(logging.ERROR)
     address = reactor.parse_address(arguments.address)
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])

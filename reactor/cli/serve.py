@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reactor.service.gate import ServerGate
 
 DESCRIPTION = "Serve one of: " + "; ".join(f"{row.name} ({row.summary})" for row in SERVICES.values())
+DESCRIPTION += "; upload (keeps the files that 'reactor send' sends)"
 
 #: Seconds that the peers' kernels have to take the last replies, after the last session has ended.
 SETTLE = 1.0

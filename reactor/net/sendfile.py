@@ -3,9 +3,9 @@
 sendfile(2) moves bytes from the page cache into a socket inside of the kernel.  It goes past everything that a
 stream does with what is written to it, so the question is only how the two are kept in order.  The answer is one
 queue in front of the stream: whoever sends files on a stream writes to the ``FileSender`` and never to the stream
-itself. A file's piece is sent exactly when it is the first in the queue **and the stream has nothing left to send**
-(``get_write_buffer_size() == 0``); bytes are handed to the stream exactly when they are the first.  So every byte
-is counted in one place at a time, here or there, and what was written first leaves first.
+itself.  A file's piece is sent exactly when it is the first in the queue **and the stream has nothing left to
+send** (``get_write_buffer_size() == 0``); bytes are handed to the stream exactly when they are the first.  So every
+byte is counted in one place at a time, here or there, and what was written first leaves first.
 
 Two things can delay a piece.  What is corked leaves at the end of the turn: it is tried again in the next one.
 What the kernel refused is waited for by the stream, whose watermarks are set to zero, so that ``pause_writing``
@@ -15,7 +15,8 @@ itself.
 
 The end is the stream's.  ``close`` flushes only what was handed to it, so close it when ``pending_bytes`` is 0.
 When the peer is gone a piece fails, nothing more is sent, and reading goes on: what the peer said before is still
-to be read, and then the stream ends as it always does.
+to be read, and then the stream ends as it always does.  (sendfile(2) cannot be told to raise no SIGPIPE; Python
+ignores that signal from its start, and a program that sends files must leave it so.)
 
 A file that is not in memory makes sendfile(2) wait for the disk, and with it the loop: one piece of ``PIECE_BYTES``
 at a time, about ten milliseconds of a slow disk.  Where the system cannot send a file to this kind of socket
@@ -215,7 +216,11 @@ class FileSender:
         rest, self._queue = self._queue, deque()
         rest.popleft()
         # What `then` writes comes before what waited behind the piece: it may have to fill a gap.
-        piece.then(piece.left, error)
+        try:
+            piece.then(piece.left, error)
+        except BaseException:
+            self._stream.abort()  # as after any other call of a protocol that raises
+            raise
         self._queue.extend(rest)
         self._hand_over()
         if self._queue:

@@ -13,9 +13,9 @@ conversation, sans-IO), ``session`` (a conversation on a transport), ``server``,
 ``passing``, ``handover``.
 
 Keeping and sending files is a book of its own, and is not loaded with the rest: ``workers`` (what blocks),
-``upload_names``, ``upload_messages`` (sans-IO), then the server from the disk up (``upload_disk``, ``upload_quota``,
-``upload_partial``, ``upload_existing``, ``upload_store``, ``upload_transfer``, ``upload_session``, ``upload``), and
-the client (``upload_source``, ``upload_sending``, ``upload_client``).
+``upload_names``, ``upload_messages`` (sans-IO), then the server from the disk up (``upload_disk``,
+``upload_quota``, ``upload_partial``, ``upload_existing``, ``upload_store``, ``upload_transfer``,
+``upload_session``, ``upload``), and the client (``upload_source``, ``upload_sending``, ``upload_client``).
 """
 
 from __future__ import annotations

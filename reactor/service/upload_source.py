@@ -64,8 +64,11 @@ class Source:
         return hashlib.sha256(self._identity).digest()
 
     def is_unchanged(self) -> bool:
-        """Tell whether the file is the one that was opened, as far as the file system knows."""
-        return _identity_of(self._disk.fstat(self.fd)) == self._identity
+        """Tell whether the file is the one that was opened, as far as the file system knows, and says."""
+        try:
+            return _identity_of(self._disk.fstat(self.fd)) == self._identity
+        except OSError:
+            return False
 
     def hash_up_to(self, stop: int) -> None:
         """Read and hash the bytes up to *stop*.  Raises OSError, also if they are not there any more."""

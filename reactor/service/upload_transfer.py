@@ -3,11 +3,11 @@
 The two go at their own pace.  Messages arrive faster than a disk works, or slower; jobs take as long as they take.
 So a transfer keeps two things apart.  ``talk`` is where the dialogue is, and says what the client may say next::
 
-    EXAMINED    offered; the next word is ours                   go -> GOING, refused -> SETTLED
-    GOING       it sends                                         end -> ENDED, cancel -> SETTLED, refused ->
-    SILENCED ENDED       all has come; the next word is ours              kept, refused -> SETTLED, go -> GOING
-    SILENCED    refused while it was sending: what comes is thrown away until it says that it heard SETTLED
-    there is nothing more to be said
+    EXAMINED    offered; the next word is ours      go -> GOING, refused -> SETTLED
+    GOING       it sends                            end -> ENDED, cancel -> SETTLED, refused -> SILENCED
+    ENDED       all is here; the word is ours       kept, refused -> SETTLED, go -> GOING
+    SILENCED    refused while it was sending: what comes is thrown away until it says that it has heard
+    SETTLED     there is nothing more to be said
 
 The other is what happens to the temporary file.  At most one job is at the workers; when it is done, a look at what
 has come in the meantime says what is next, always in this order::

@@ -239,7 +239,7 @@ def test_a_server_of_something_else_is_found_out(tmp_path: Path) -> None:
     """An echo returns the hello."""
     with Serving("echo", "--port", "0") as server:
         ended = run("send", server.address, *files(tmp_path, a=b"abc"))
-    assert (ended.status, ended.stdout) == (1, "")
+    assert (ended.status, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert "that is no upload server" in ended.stderr
 
 

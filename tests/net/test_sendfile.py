@@ -314,6 +314,17 @@ def test_a_stream_may_be_aborted_from_inside_of_then(wire: Wire, fd: int) -> Non
     assert (me.ends, me.sender.pending_bytes) == ([], 0)
 
 
+def test_a_stream_is_aborted_when_whoever_is_told_raises(wire: Wire, fd: int) -> None:
+    """As after any other call of a protocol; it is reported, and nothing more is sent."""
+    me = wire.protocol
+    me.sender.send_file(fd, 0, 10, lambda *end: 1 / 0)
+    me.send_file(fd, 0, 10)
+    wire.stage.until(lambda: me.is_lost)
+    (failure,) = wire.stage.take_failures()
+    assert isinstance(failure, ZeroDivisionError)
+    assert (me.ends, me.sender.pending_bytes) == ([], 0)
+
+
 def test_whoever_is_told_may_send_the_next_piece_at_once(wire: Wire, fd: int) -> None:
     """A file in many pieces, each asked for when the one before is sent."""
     me = wire.protocol
