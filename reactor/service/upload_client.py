@@ -177,14 +177,17 @@ class UploadClient(FramedProtocol):
     def abort(self, error: BaseException) -> None:
         """Give up: ``result()`` raises *error*."""
         self._error = self._error or error
-        if self.is_open:
+        if self.transport is not None:
             self.transport.abort()
         elif self._connector is not None:
             self._connector.cancel()
 
     def close(self) -> None:
-        """Give back threads and files; blocks until the threads have finished what they have in hand.
+        """Hang up, and give back threads and files; blocks until the threads have finished what they have in hand.
         Idempotent."""
+        if self.is_open:
+            self.is_open = False
+            self.abort(ConnectionFailure(f"this side has hung up; {self.how_far()}"))
         self.workers.close()
         for sending in self.sendings:
             sending.source.close()
@@ -282,7 +285,7 @@ class UploadClient(FramedProtocol):
 
     def _start_more(self) -> None:
         """Open files as long as the window has room."""
-        while self._waiting and len(self._opening) + len(self._under_way) < self._window:
+        while self.is_open and self._waiting and len(self._opening) + len(self._under_way) < self._window:
             sending = self._waiting.popleft()
             self._opening.append(sending)
             sending.start()

@@ -216,7 +216,7 @@ class Sending:
 
     def _hash_on(self) -> None:
         """Hash what has been sent, a slice at a time; when all has been, send the digest."""
-        if self._is_at_work or self.state is not State.SENDING:
+        if self._is_at_work or self.state is not State.SENDING or not self._link.is_open:
             return
         source = self.source
         stop = min(self.sent, source.hashed + SLICE_BYTES)

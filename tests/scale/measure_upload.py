@@ -100,26 +100,21 @@ def send(port: str, how: str, *paths: str) -> None:
 # -- the ways --------------------------------------------------------------------------------------------------
 
 
-def by_cp(path: Path, folder: Path) -> Row:
+def by_cp(path: Path, folder: Path) -> None:
     """Copy it with cp(1), which leaves it to the kernel when the bytes reach the disk."""
-    began = time.perf_counter()
     subprocess.run(["cp", str(path), str(folder / path.name)], check=True)
-    return {"seconds": time.perf_counter() - began}
 
 
-def by_cp_and_fsync(path: Path, folder: Path) -> Row:
+def by_cp_and_fsync(path: Path, folder: Path) -> None:
     """Copy it, and wait until it is on the disk."""
-    began = time.perf_counter()
     by_cp(path, folder)
     fd = os.open(folder / path.name, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
-    return {"seconds": time.perf_counter() - began}
 
 
-def by_textbook(path: Path, folder: Path) -> Row:
+def by_textbook(path: Path, folder: Path) -> None:
     """The size as text, an acknowledgement, then the bytes, 1,024 at a time; two processes."""
-    began = time.perf_counter()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         child = os.fork()
         if not child:
@@ -135,7 +130,6 @@ def by_textbook(path: Path, folder: Path) -> Row:
                 file.write(data)
                 received += len(data)
     os.waitpid(child, 0)
-    return {"seconds": time.perf_counter() - began}
 
 
 def textbook_client(address: Any, path: Path) -> None:
@@ -145,6 +139,17 @@ def textbook_client(address: Any, path: Path) -> None:
         sock.recv(1024)
         while data := file.read(1024):
             sock.sendall(data)
+
+
+def timed(way: Callable[[Path, Path], None]) -> Callable[[Path, Path], Row]:
+    """Return *way* with a clock around it: what it took, and what it used of the processors, children included."""
+
+    def run(path: Path, folder: Path) -> Row:
+        began, before = time.perf_counter(), sum(os.times()[:4])
+        way(path, folder)
+        return {"seconds": time.perf_counter() - began, "cpu": sum(os.times()[:4]) - before}
+
+    return run
 
 
 def by_reactor(how: str) -> Callable[[Path, Path], Row]:
@@ -160,15 +165,16 @@ def by_reactor(how: str) -> Callable[[Path, Path], Row]:
             done = subprocess.run([*own, "send", port, how, str(path)], capture_output=True, text=True, check=True)
             told, _ = server.communicate()
         client, served = json.loads(done.stdout), json.loads(told)
-        return {"seconds": client["seconds"], "client": client, "server": served}
+        cpu = client["cpu"] + served["cpu"]
+        return {"seconds": client["seconds"], "cpu": cpu, "client": client, "server": served}
 
     return way
 
 
 WAYS: dict[str, Callable[[Path, Path], Row]] = {
-    "cp": by_cp,
-    "cp, then fsync": by_cp_and_fsync,
-    "textbook, 1,024 bytes at a time": by_textbook,
+    "cp": timed(by_cp),
+    "cp, then fsync": timed(by_cp_and_fsync),
+    "textbook, 1,024 bytes at a time": timed(by_textbook),
     "reactor send, sendfile": by_reactor("sendfile"),
     "reactor send, read and write": by_reactor("read"),
 }
@@ -178,10 +184,12 @@ WAYS: dict[str, Callable[[Path, Path], Row]] = {
 
 
 def measured(ways: dict[str, Callable[[Path, Path], Row]], path: Path, runs: int) -> dict[str, list[Row]]:
-    """Return the rows of each way; they take turns, so that a noise of the machine hits all of them."""
+    """Return the rows of each way.  They take turns, in another order each time: what one leaves in the memory of
+    the system helps the next, and a noise of the machine hits all of them."""
     rows: dict[str, list[Row]] = {name: [] for name in ways}
-    for _ in range(runs):
-        for name, way in ways.items():
+    for run in range(runs):
+        order = [*ways.items()]
+        for name, way in order[run % len(order) :] + order[: run % len(order)]:
             folder = Path(tempfile.mkdtemp(dir=path.parent))
             rows[name].append(way(path, folder))
             shutil.rmtree(folder)
@@ -191,15 +199,15 @@ def measured(ways: dict[str, Callable[[Path, Path], Row]], path: Path, runs: int
 
 def tell(rows: dict[str, list[Row]], mebibytes: int) -> None:
     """Print a table."""
-    print(f"{f'{mebibytes} MiB':34}   median   client            server            a turn, ms (99 %, longest, own)")
-    print(f"{'':34}     MB/s    CPU s  peak MiB    CPU s  peak MiB")
+    print(f"{f'{mebibytes} MiB':34}     MB/s    MB/s   CPU s  peak MiB        a turn of the server, ms")
+    print(f"{'':34}   median    best   in all  client server   99 %  longest    own")
     for name, runs in rows.items():
-        seconds = statistics.median(run["seconds"] for run in runs)
-        line = f"{name:34} {mebibytes * MEBIBYTE / seconds / 1e6:8.0f}"
+        seconds = [run["seconds"] for run in runs]
+        median, best = (mebibytes * MEBIBYTE / 1e6 / pick(seconds) for pick in (statistics.median, min))
+        line = f"{name:34} {median:8.0f} {best:7.0f} {statistics.median(run['cpu'] for run in runs):8.2f}"
         if "server" in runs[0]:
-            ends = [median_of(runs, end, key) for end in ("client", "server") for key in ("cpu", "peak")]
-            line += f" {ends[0]:8.2f} {ends[1] / 1024:9.1f} {ends[2]:8.2f} {ends[3] / 1024:9.1f}   "
-            line += "".join(f"{median_of(runs, 'server', key) * 1e3:8.1f}" for key in ("p99", "longest", "own"))
+            line += "".join(f" {median_of(runs, end, 'peak') / 1024:7.1f}" for end in ("client", "server"))
+            line += "".join(f" {median_of(runs, 'server', key) * 1e3:7.1f}" for key in ("p99", "longest", "own"))
         print(line, flush=True)
 
 

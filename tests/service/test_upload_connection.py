@@ -217,6 +217,27 @@ def test_a_client_may_be_given_up_at_any_time_and_leaves_nothing(loop: reactor.R
         client.result()
 
 
+def test_a_client_may_be_closed_in_the_midst_of_its_work_and_is_silent_then(
+    loop: reactor.Reactor, big: str
+) -> None:
+    """A job of a worker was on its way back into the loop: nothing follows from it any more."""
+
+    def wait(conversation: Conversation) -> None:
+        while conversation.hear()[0]:
+            pass
+
+    client = UploadClient(loop, [big])
+    with PlainServer(in_midst_of_first(wait)) as server:
+        client.connect(server.address)
+        loop.run_until(lambda: client.workers.pending and client.progress().bytes, PATIENCE)
+        client.close()
+        client.close()
+        loop.run_until(client.done, PATIENCE)
+    assert loop.counters.callback_errors == 0
+    with pytest.raises(ConnectionFailure, match="this side has hung up; 0 of 1 file kept"):
+        client.result()
+
+
 def in_midst_of_first(act: Callable[[Conversation], None]) -> Callable[[Conversation], None]:
     """Return the talk of a server that lets the first file go and then does *act*."""
 
