@@ -2,14 +2,16 @@
 
 One file is brought from one folder to another in several ways, in turn and several times: by cp, by cp with the
 fsync that an acknowledgement is worth, by the way of the textbooks (a size as text, an acknowledgement, then 1,024
-bytes at a time between two blocking sockets), and by ``UploadClient`` and ``UploadServer`` in a process each, with
-sendfile(2) and without.  The median of each is printed, with the memory of both ends, the processor time, and the
-longest turn of the server's loop.  ``--mebibytes``, ``--runs`` and ``--folder`` say how much, how often and where.
+bytes at a time between two blocking sockets), by the same with what is missing there for a promise, and by
+``UploadClient`` and ``UploadServer`` in a process each, with sendfile(2) and without.  The median of each is
+printed, with the memory of both ends, the processor time, and the longest turn of the server's loop.
+``--mebibytes``, ``--runs`` and ``--folder`` say how much, how often and where.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -122,22 +124,46 @@ def by_textbook(path: Path, folder: Path) -> None:
             os._exit(0)
         conn, _ = listener.accept()
         with conn, open(folder / path.name, "wb") as file:
-            total = int(str(conn.recv(1024), encoding="utf-8"))
-            conn.sendall("已收到".encode())
-            received = 0
-            while received < total:
-                data = conn.recv(1024)
-                file.write(data)
-                received += len(data)
+            textbook_server(conn, file.write)
     os.waitpid(child, 0)
 
 
-def textbook_client(address: Any, path: Path) -> None:
+def by_verified_textbook(path: Path, folder: Path) -> None:
+    """The same with what is missing for a promise: SHA-256 at both ends, and an fsync."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        child = os.fork()
+        if not child:
+            textbook_client(listener.getsockname(), path, hashlib.sha256())
+            os._exit(0)
+        conn, _ = listener.accept()
+        digest = hashlib.sha256()
+        with conn, open(folder / path.name, "wb") as file:
+            textbook_server(conn, lambda data: (digest.update(data), file.write(data)))
+            file.flush()
+            os.fsync(file.fileno())
+            digest.digest()
+    os.waitpid(child, 0)
+
+
+def textbook_server(conn: socket.socket, take: Callable[[bytes], object]) -> None:
+    """Receive a file, and hand each piece to *take*."""
+    total = int(str(conn.recv(1024), encoding="utf-8"))
+    conn.sendall("已收到".encode())
+    received = 0
+    while received < total:
+        data = conn.recv(1024)
+        take(data)
+        received += len(data)
+
+
+def textbook_client(address: Any, path: Path, digest: Any = None) -> None:
     """The other end of it."""
     with socket.create_connection(address) as sock, open(path, "rb") as file:
         sock.send(bytes(str(os.stat(path).st_size), encoding="utf-8"))
         sock.recv(1024)
         while data := file.read(1024):
+            if digest is not None:
+                digest.update(data)
             sock.sendall(data)
 
 
@@ -175,6 +201,7 @@ WAYS: dict[str, Callable[[Path, Path], Row]] = {
     "cp": timed(by_cp),
     "cp, then fsync": timed(by_cp_and_fsync),
     "textbook, 1,024 bytes at a time": timed(by_textbook),
+    "the same, SHA-256 and fsync": timed(by_verified_textbook),
     "reactor send, sendfile": by_reactor("sendfile"),
     "reactor send, read and write": by_reactor("read"),
 }
