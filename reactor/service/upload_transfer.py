@@ -206,11 +206,9 @@ class Transfer:
     # -- jobs --------------------------------------------------------------------------------------------------
 
     def granted(self) -> None:
-        """For ``Claims``: nobody else has the file in hand."""
-        if self._fate is None:
-            self._run(lambda: self._host.store.admit(self.offer), self._on_admitted)
-        else:
-            self._let_go()
+        """For ``Claims``: nobody else has the file in hand.  Who is lost while he waits is not in the queue any
+        more."""
+        self._run(lambda: self._host.store.admit(self.offer), self._on_admitted)
 
     def _run(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
         def on_done(result: Any, error: Exception | None) -> None:

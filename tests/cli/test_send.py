@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import pytest
 
 from tests.cli.running import PATIENCE, Ended, Serving, command, environment, run
 from tests.service.plain_upload import Conversation, PlainServer
+from tests.service.upload_peer import HELLO, data, end, frame, offer
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +53,36 @@ def visible(folder: Path) -> dict[str, bytes]:
 
 
 # -- what goes well --------------------------------------------------------------------------------------------
+
+
+def test_a_plain_blocking_client_has_its_file_kept(poller_name: str, kept: Path) -> None:
+    """A socket, struct and hashlib, as the page that describes the bytes has it; on each poller."""
+    words = ("--dir", str(kept), "--quota", "100M", "--port", "0", "--selector", poller_name)
+    with Serving("upload", *words) as server, server.connect() as client:
+        client.sendall(frame(HELLO))
+        assert frame_from(client) == b"W\x01\x00\x10\x00\x02\x00\x00"
+        client.sendall(offer(7, len(BIG), "windows编程模型.jpg".encode()))
+        assert frame_from(client) == b"G\x00\x00\x00\x07" + bytes(8)
+        client.sendall(data(7, BIG) + end(7, BIG))
+        assert frame_from(client) == b"K\x00\x00\x00\x07"
+        assert visible(kept) == {"windows编程模型.jpg": BIG}
+
+
+def frame_from(sock: socket.socket) -> bytes:
+    """Return the payload of the next frame."""
+    head = sock.recv(4, socket.MSG_WAITALL)
+    return sock.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL)
+
+
+def test_a_textbook_client_is_cut_off_and_nobody_else_notices(serving: Serving, kept: Path, tmp_path: Path) -> None:
+    """It sends a size as text and waits for an acknowledgement; here that is no frame, one line, and an end."""
+    with serving.connect() as client:
+        client.send(bytes(str(12_345), encoding="utf-8"))
+        assert client.recv(1024) == b""
+    assert run("send", serving.address, *files(tmp_path / "from", a=b"abc")).status == 0
+    ended = serving.stop()
+    assert ended.stderr.count("\n") == 1
+    assert "825373492" in ended.stderr
 
 
 def test_files_that_were_sent_are_in_the_directory(poller_name: str, kept: Path, tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_the_last_words_of_a_peer_are_read_when_it_takes_no_more(stage: Stage, f
         me = wire.protocol
         me.send_file(fd, 0, len(CONTENT))
         wire.peer.send(b"I have had enough")
-        files.script.add("sendfile", (OSError(errno.EPIPE, "gone"),))
+        files.script.add("sendfile", (BlockingIOError, OSError(errno.EPIPE, "gone")))
         wire.peer.shutdown()
         stage.until(lambda: me.is_lost)
         assert me.received == b"I have had enough"

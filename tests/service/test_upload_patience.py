@@ -142,6 +142,30 @@ def test_a_file_is_refused_in_its_midst_when_the_disk_fails(serving: Serving, co
     assert serving.server.tally.refused == 1
 
 
+def test_a_disk_that_fails_after_the_client_has_gone_disturbs_nobody(serving: Serving) -> None:
+    """Nobody is left to be told; what was written before is kept, and the file can be sent again."""
+    may_fail = threading.Event()
+
+    def fail(*args: Any) -> int:
+        assert may_fail.wait(PATIENCE)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    serving.disk.script("pwrite", ORDINARY, fail)
+    with serving.peer() as peer:
+        peer.send(offer(0, 6, b"a"))
+        peer.answer()
+        peer.send(data(0, b"abc"))
+        serving.until(lambda: serving.parts() == [3])
+        peer.send(data(0, b"def"))
+        serving.until(lambda: len(serving.disk.names("pwrite")) == 2)
+    serving.until(lambda: serving.server.tally.open == 0)
+    may_fail.set()
+    serving.until(lambda: not serving.server.claims)
+    assert (serving.parts(), serving.server.tally.refused) == ([3], 0)
+    with serving.peer() as peer:
+        assert peer.upload(0, b"a", b"abcdef").letter == "K"
+
+
 def test_a_refused_client_that_ends_the_file_instead_has_heard_as_well(serving: Serving) -> None:
     """Its last bytes crossed the refusal on the way."""
     serving.disk.script("pwrite", OSError(errno.ENOSPC, "full"))
@@ -336,6 +360,21 @@ def test_expired_beginnings_are_removed_at_the_start(loop: reactor.Reactor, tmp_
     second.until(lambda: not second.server.workers.pending)
     assert second.parts() == []
     second.stop()
+
+
+def test_a_directory_that_cannot_be_swept_is_one_line(
+    loop: reactor.Reactor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Old beginnings stay, and everything else goes on."""
+    serving = Serving(loop, tmp_path)
+    serving.until(lambda: not serving.server.workers.pending)
+    serving.disk.script("names_in", OSError(errno.EIO, "disk"))
+    serving.server._sweep()
+    serving.until(lambda: caplog.records)
+    assert "expired files were not removed" in caplog.text
+    with serving.peer() as peer:
+        assert peer.upload(0, b"a", b"abc").letter == "K"
+    serving.stop()
 
 
 def test_options_that_cannot_be_are_refused(loop: reactor.Reactor, tmp_path: Path) -> None:
