@@ -37,7 +37,7 @@ def credentials(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.auth_context is not None:
             raise OptionError("--auth-context is a part of the proof that --auth-key is for: give both")
         return {}
-    if arguments.udp:
+    if getattr(arguments, "udp", False):
         raise OptionError("--auth-key is for connections; datagrams have none")
     return {"keys": read_keys(arguments.auth_key), "context": os.fsencode(arguments.auth_context or "")}
 

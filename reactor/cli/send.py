@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.arguments import add_machinery, heed_accel, seconds
+from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.send_progress import bytes_text, make_display, spell_time
 from reactor.cli.terminal import result, tell
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reactor.cli.send_progress import Display
-    from reactor.service.upload_client import UploadClient
-    from reactor.service.upload_sending import Outcome
+    from reactor.service.upload.client import UploadClient
+    from reactor.service.upload.sending import Outcome
 
 DESCRIPTION = "Send files to a 'reactor serve upload' at HOST:PORT, [IPv6]:PORT or unix:PATH; again: go on."
 
@@ -44,6 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("address", metavar="ADDRESS", help="HOST:PORT, [IPv6]:PORT or unix:PATH")
     add("files", nargs="+", metavar="FILE", help="what to send; it keeps the last part of its path as its name")
     add("--timeout", type=seconds, default=TIMEOUT, metavar="S", help="give up after S seconds of silence (60)")
+    add_credentials(parser, "prove to the server that this side has the first key of this file")
     add_machinery(parser)
     talk = parser.add_mutually_exclusive_group()
     talk.add_argument("--verbose", action="store_true", help="also say what was kept, file by file")
@@ -54,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Send them."""
-    from reactor.service.upload_client import UploadClient
+    from reactor.service.upload.client import UploadClient
 
     # What a server does wrong is the end of this command, which says it; the line for a log would be a second one.
     logging.getLogger("reactor").setLevel(logging.ERROR)
@@ -62,8 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])
     heed_accel(arguments.accel)
+    proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
-        client = UploadClient(loop, arguments.files, timeout=arguments.timeout)
+        client = UploadClient(loop, arguments.files, timeout=arguments.timeout, **proof)
         display = make_display(sys.stderr, arguments.quiet, arguments.progress)
         began = loop.time()
         try:
@@ -93,7 +96,7 @@ def wait(loop: reactor.Reactor, client: UploadClient, display: Display) -> None:
 
 def conclude(outcomes: list[Outcome], seconds_taken: float, arguments: argparse.Namespace) -> int:
     """Say what became of everything, and return the status."""
-    from reactor.service.upload_sending import State
+    from reactor.service.upload.sending import State
 
     tell_faults(outcomes)
     kept = [outcome for outcome in outcomes if outcome.state is State.KEPT]
@@ -107,7 +110,7 @@ def conclude(outcomes: list[Outcome], seconds_taken: float, arguments: argparse.
 
 def tell_faults(outcomes: Iterable[Outcome]) -> None:
     """Say of each file that was refused, or could not be read, why."""
-    from reactor.service.upload_sending import State
+    from reactor.service.upload.sending import State
 
     for outcome in outcomes:
         if outcome.state is State.REFUSED:

@@ -21,7 +21,7 @@ from reactor.cli.terminal import tell
 if TYPE_CHECKING:
     from typing import Any, Protocol, TextIO
 
-    from reactor.service.upload_client import Progress
+    from reactor.service.upload.client import Progress
 
     class Display(Protocol):
         """Shows progress, until it is closed."""

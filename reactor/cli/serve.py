@@ -111,7 +111,7 @@ def renew_keys(gate: ServerGate, path: str) -> None:
 def make_server(loop: reactor.Reactor, arguments: argparse.Namespace, proof: dict[str, Any]) -> Server:
     """Return the server that the *arguments* ask for; it listens nowhere yet."""
     if is_upload(arguments):
-        return upload_server(loop, arguments, tell if arguments.verbose else None)
+        return upload_server(loop, arguments, tell if arguments.verbose else None, proof)
     return Server(
         loop, arguments.service, mode=arguments.mode, accel=arguments.accel,
         max_frame_length=arguments.max_frame_length, journal=journal_for(arguments), **proof,

@@ -16,9 +16,10 @@ from reactor.limits import MAX_FRAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     import reactor
-    from reactor.service.upload import UploadServer
+    from reactor.service.upload.server import UploadServer
 
 #: The options of this service alone, as argparse calls their values.
 OWN = ("dir", "quota", "overwrite", "max_files", "expire")
@@ -55,22 +56,25 @@ def is_upload(arguments: argparse.Namespace) -> bool:
         return False
     if arguments.dir is None or arguments.quota is None:
         raise OptionError("upload needs --dir, where to keep the files, and --quota, how much at most")
-    if arguments.mode != "raw" or arguments.max_frame_length != MAX_FRAME_LENGTH:
+    if arguments.mode is not None or arguments.max_frame_length != MAX_FRAME_LENGTH:
         raise OptionError("upload has frames of its own: leave out --mode and --max-frame-length")
     return True
 
 
 def upload_server(
-    loop: reactor.Reactor, arguments: argparse.Namespace, journal: Callable[[str], object] | None
+    loop: reactor.Reactor,
+    arguments: argparse.Namespace,
+    journal: Callable[[str], object] | None,
+    proof: dict[str, Any],
 ) -> UploadServer:
     """Return the server that the *arguments* describe; it listens nowhere yet.  Raises StoreUnavailable,
     OSError."""
-    from reactor.service.upload import UploadServer
-    from reactor.service.upload_store import EXPIRY, MAX_FILES, Store
+    from reactor.service.upload.server import UploadServer
+    from reactor.service.upload.store import EXPIRY, MAX_FILES, Store
 
     store = Store(
         arguments.dir, arguments.quota, overwrite=arguments.overwrite, max_files=arguments.max_files or MAX_FILES
     )
     return UploadServer(
-        loop, store, expiry=arguments.expire or EXPIRY, accel=arguments.accel, journal=journal
+        loop, store, expiry=arguments.expire or EXPIRY, accel=arguments.accel, journal=journal, **proof
     )

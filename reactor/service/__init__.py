@@ -12,10 +12,8 @@ conversation, sans-IO), ``session`` (a conversation on a transport), ``server``,
 ``client`` and ``datagram_client``.  How a server comes by sockets that others have opened: ``activation``,
 ``passing``, ``handover``.
 
-Keeping and sending files is a book of its own, and is not loaded with the rest: ``workers`` (what blocks),
-``upload_names``, ``upload_messages`` (sans-IO), then the server from the disk up (``upload_disk``,
-``upload_quota``, ``upload_partial``, ``upload_existing``, ``upload_store``, ``upload_transfer``,
-``upload_session``, ``upload``), and the client (``upload_source``, ``upload_sending``, ``upload_client``).
+Keeping and sending files is a book of its own, ``upload``, and is not loaded with the rest; ``workers`` does for it
+what blocks.
 """
 
 from __future__ import annotations

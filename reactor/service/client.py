@@ -27,7 +27,7 @@ from reactor.framing.raw import Raw
 from reactor.limits import CONNECT_TIMEOUT, CORK_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import FramedProtocol
 from reactor.service.exchange import REPLY_TIMEOUT, Exchange
-from reactor.service.gate import HANDSHAKE_TIMEOUT, ClientGate
+from reactor.service.gate import abort_connecting, client_factory
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ class Client(Exchange, FramedProtocol):
         return self._connector
 
     def _factory(self) -> Callable[[], Any]:
-        if self._keys is None:
-            return lambda: self
-        timeout = HANDSHAKE_TIMEOUT if self._timeout is None else self._timeout
-        return ClientGate(self._loop, lambda: self, self._keys, context=self._context, timeout=timeout)
+        return client_factory(self._loop, self, self._keys, self._context, self._timeout)
 
     # -- for those who derive from it --------------------------------------------------------------------------
 
@@ -115,8 +112,7 @@ class Client(Exchange, FramedProtocol):
         if self.transport is not None:
             self.transport.abort()
         elif self._connector is not None:
-            stream = self._connector.stream  # there is one, and it is not ours yet, while it is in its handshake
-            (self._connector.cancel if stream is None else stream.abort)()
+            abort_connecting(self._connector)
 
     # -- sending -----------------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
+    from reactor.net.connector import Connector
     from reactor.net.reactor import Reactor
 
 #: Seconds that a handshake may take in all.  sshd gives a person 120 to type a password, PostgreSQL 60.
@@ -362,3 +363,21 @@ def _gone(exc: BaseException | None) -> ConnectionFailure:
     failure = ConnectionFailure(f"the server was gone before the handshake was over{how}")
     failure.__cause__ = exc
     return failure
+
+
+def client_factory(
+    loop: Reactor, protocol: Any, keys: KeyRing | None, context: bytes, timeout: float | None
+) -> Callable[[], Any]:
+    """Return what ``connect_*`` take for *protocol*: behind a gate, if there are *keys* to prove."""
+    if keys is None:
+        return lambda: protocol
+    timeout = HANDSHAKE_TIMEOUT if timeout is None else timeout
+    return ClientGate(loop, lambda: protocol, keys, context=context, timeout=timeout)
+
+
+def abort_connecting(connector: Connector) -> None:
+    """Give up a connection whose protocol has not begun: the attempt, or the handshake that came of it."""
+    if connector.stream is None:
+        connector.cancel()
+    else:
+        connector.stream.abort()

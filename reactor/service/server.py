@@ -85,7 +85,7 @@ class Server:
         self._grace: Timer | None = None
         self.gate: ServerGate | None = None
         if keys is not None:
-            self.gate = ServerGate(loop, partial(Session, self), keys, context=context, on_failed=self._failed)
+            self.gate = ServerGate(loop, self._session, keys, context=context, on_failed=self._failed)
 
     def _checked_mode(self, mode: str | None) -> str:
         modes = self.service.modes
@@ -125,11 +125,15 @@ class Server:
         self._opened.append(endpoint)
         return endpoint
 
+    def _session(self) -> Any:
+        """Return the protocol of one client."""
+        return Session(self)
+
     def _factory(self, options: dict[str, Any]) -> Callable[[], Any]:
         """Return who makes the protocols of a listener with these *options*."""
         self._check("stream")
         if self.gate is None:
-            return partial(Session, self)
+            return self._session
         limit = options.get("max_connections")
         if limit is not None:
             # Else silent connections could fill the listener, which then takes in nobody for whom they make room.

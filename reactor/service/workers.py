@@ -13,7 +13,7 @@ A job cannot be interrupted, so ``close`` waits for those that are there.  The t
 disk that never answers does not keep a program from ending.
 
 The resolver (``reactor.net.resolver``) has a thread for each question instead, because a name server that is dead
-would hold all threads of a pool for half a minute.  Read next: ``upload_disk``, what the jobs are made of.
+would hold all threads of a pool for half a minute.  Read next: ``upload.disk``, what the jobs are made of.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import PATIENCE, Ended, Serving, command, environment, run
-from tests.service.plain_upload import Conversation, PlainServer
-from tests.service.upload_peer import HELLO, data, end, frame, offer
+from tests.service.upload.peer import HELLO, data, end, frame, offer
+from tests.service.upload.plain_server import Conversation, PlainServer
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,20 @@ def files(folder: Path, **contents: bytes) -> list[str]:
 def visible(folder: Path) -> dict[str, bytes]:
     """What anybody sees in *folder*."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+# -- with a key ------------------------------------------------------------------------------------------------
+
+
+def test_files_are_kept_of_those_who_have_the_key(kept: Path, tmp_path: Path) -> None:
+    """One command makes it, both others are given it; without it the sender is told, and nothing is kept."""
+    key = str(tmp_path / "key")
+    assert run("keygen", key).status == 0
+    one, two = files(tmp_path / "mine", a=b"one", b=b"two")
+    with Serving("upload", "--dir", str(kept), "--quota", "1M", "--port", "0", "--auth-key", key) as server:
+        assert run("send", server.address, one, "--auth-key", key).status == 0
+        assert run("send", server.address, two).status == 1
+        assert visible(kept) == {"a": b"one"}
 
 
 # -- what goes well --------------------------------------------------------------------------------------------

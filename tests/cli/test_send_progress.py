@@ -22,7 +22,7 @@ from reactor.cli.send_progress import (
     remaining_text,
     spell_time,
 )  # fmt: skip
-from reactor.service.upload_client import Progress
+from reactor.service.upload.client import Progress
 
 HALF = Progress(1, 3, 500_000, 1_000_000, 100_000, "大文件.bin")
 

@@ -45,10 +45,11 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "service/": """
-            tally modes origin key_file gate json_answers catalog talk session server exchange client
-            datagram_client activation passing handover workers upload_names upload_messages upload_disk
-            upload_quota upload_partial upload_store upload_transfer upload_session upload upload_source
-            upload_sending upload_client upload_existing __init__
+            tally modes origin key_file gate json_answers catalog talk session server
+            exchange client datagram_client activation passing handover workers
+            upload/names upload/messages upload/disk upload/quota upload/partial upload/existing upload/store
+            upload/transfer upload/session upload/server upload/source upload/sending upload/client upload/__init__
+            __init__
         """,
     },
     {

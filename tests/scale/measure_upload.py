@@ -27,10 +27,10 @@ from typing import Any
 
 import reactor
 from reactor.core.probe import Probe
-from reactor.service.upload import UploadServer
-from reactor.service.upload_client import UploadClient
-from reactor.service.upload_sending import State
-from reactor.service.upload_store import Store
+from reactor.service.upload.client import UploadClient
+from reactor.service.upload.sending import State
+from reactor.service.upload.server import UploadServer
+from reactor.service.upload.store import Store
 
 MEBIBYTE = 2**20
 
