@@ -21,13 +21,6 @@ from tests.service.upload.serving import Serving
 
 
 @pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
 def serving(loop: reactor.Reactor, tmp_path: Path) -> Iterator[Serving]:
     """A running server."""
     (tmp_path / "to").mkdir()

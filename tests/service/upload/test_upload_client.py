@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +37,12 @@ class ScriptedFiles:
 
 
 @pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
     """A few files, the second of them larger than a message."""
     contents = {"a": b"abc", "大文件": CONTENT, "empty": b""}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     return [str(tmp_path / name) for name in contents]
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> str:
-    """A file that no socket buffer holds; it takes no room on the disk."""
-    path = tmp_path / "big"
-    with path.open("wb") as file:
-        file.truncate(64 * 2**20)
-    return str(path)
 
 
 # -- what goes well --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,28 +18,12 @@ from tests.service.upload.plain_server import PATIENCE, Conversation, PlainServe
 
 
 @pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
     """Two small files."""
     contents = {"a": b"abc", "empty": b""}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     return [str(tmp_path / name) for name in contents]
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> str:
-    """A file that no socket buffer holds; it takes no room on the disk."""
-    path = tmp_path / "big"
-    with path.open("wb") as file:
-        file.truncate(64 * 2**20)
-    return str(path)
 
 
 def outcome_of(loop: reactor.Reactor, talk: Callable[[Conversation], None], paths: list[str]) -> BaseException:

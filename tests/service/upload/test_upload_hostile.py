@@ -7,31 +7,12 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import reactor
 from reactor.service.upload.messages import WINDOW, Reason
 from tests.service.upload.peer import HELLO, KEY, UploadPeer, cancel, data, end, frame, offer
 from tests.service.upload.serving import Serving
-
-
-@pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
-def serving(loop: reactor.Reactor, tmp_path: Path) -> Iterator[Serving]:
-    """A running server."""
-    made = Serving(loop, tmp_path)
-    yield made
-    made.stop()
-
 
 A = offer(0, 6, b"a")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,6 @@ from tests.service.upload.peer import cancel, data, end, frame, offer
 from tests.service.upload.serving import Serving
 
 CONTENT = bytes(range(256)) * 4000
-
-
-@pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
-def serving(loop: reactor.Reactor, tmp_path: Path) -> Iterator[Serving]:
-    """A running server."""
-    made = Serving(loop, tmp_path)
-    yield made
-    made.stop()
 
 
 # -- a slow or broken disk -------------------------------------------------------------------------------------

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 import reactor
 from reactor.service.upload.messages import DATA_BYTES, WINDOW, Reason
@@ -15,21 +12,6 @@ from tests.service.upload.peer import UploadPeer, cancel, data, end, offer
 from tests.service.upload.serving import Serving
 
 CONTENT = bytes(range(256)) * 4000
-
-
-@pytest.fixture
-def loop(poller_name: str) -> Iterator[reactor.Reactor]:
-    """A reactor on each poller."""
-    with reactor.Reactor(poller_name) as made:
-        yield made
-
-
-@pytest.fixture
-def serving(loop: reactor.Reactor, tmp_path: Path) -> Iterator[Serving]:
-    """A running server."""
-    made = Serving(loop, tmp_path)
-    yield made
-    made.stop()
 
 
 # -- whole files -----------------------------------------------------------------------------------------------
