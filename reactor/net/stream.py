@@ -203,12 +203,13 @@ class Stream(ReadHalf):
             return
         self._is_lost = True
         self._halt()
-        if self._is_writing:
-            self._is_writing = False
-            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+        self._is_writing = False
+        if self._hub.loop.registry.key_of(fd := self._sock.fileno()) is not None:
+            # For the stream itself, or for someone who sends on its socket beside it, as FileSender does.
+            self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
         self._hub.kept.pop(self, None)
         if self._hub.pump is not None:
-            self._hub.pump.dismiss(self._sock.fileno())
+            self._hub.pump.dismiss(fd)
         self._drop_unsent()
         if self._idle is not None:
             self._idle.cancel()

@@ -36,6 +36,19 @@ def test_it_is_unregistered_before_it_is_closed(virtual: Virtual) -> None:
     assert names(sock, "close") == ["close"]
 
 
+@pytest.mark.parametrize("arrival", [b"", ConnectionResetError(104, "reset")], ids=["ended", "reset"])
+def test_nobody_else_waits_for_its_socket_after_it_has_ended(virtual: Virtual, arrival: object) -> None:
+    """Whoever sends on the socket beside the stream, as a sender of files does, need not see its end coming."""
+    _, sock = virtual.open(Recorder(), arrival)
+    fd = sock.fileno()
+    virtual.stage.registry.add(sock, EVENT_WRITE, lambda: None)
+    virtual.readable(sock)
+    assert virtual.stage.registry.key_of(fd) is None
+    assert virtual.poller.calls[-1] == ("forget", fd, 0)
+    virtual.turn()
+    assert names(sock, "close") == ["close"]
+
+
 @pytest.mark.parametrize("end", [Stream.close, Stream.abort, Stream.reset])
 def test_connection_lost_is_never_called_from_inside(virtual: Virtual, end: Callable[[Stream], None]) -> None:
     """Whoever ends a stream returns from doing so before the protocol hears of it."""
