@@ -56,7 +56,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "aio/": "",
         "compat/": """
             channel_events channel_edges channel_registration channel_watch channel file_wrapper
-            asyncore asynchat __init__
+            asyncore asynchat
+            entrance base_server socket_servers request_handlers thread_mixin fork_mixin
+            crew waiting_room pool pooled pooled_handler pooled_http socketserver stdlib_modules __init__
         """,
         "trace/": "",
         "load/": """

@@ -1,0 +1,109 @@
+"""``socketserver`` of the standard library, on the reactor.
+
+``import reactor.compat.socketserver as socketserver``, and a program goes on as it was: the same classes, mix-ins,
+attributes, methods and hooks, called in the same order.  Underneath, a loop waits instead of a poll object that
+wakes up twice a second, and some things are mended: ``docs/socketserver.md`` lists them.
+
+``__all__`` is that of the running Python's own module.  Beside it there are ``PooledMixIn``, which serves any
+number of connections with a bounded number of threads, and its handlers.  For modules that import ``socketserver``
+themselves, such as http.server, see ``stdlib_modules``.
+
+This file only puts together what stands in ``base_server``, ``socket_servers``, ``request_handlers``,
+``thread_mixin``, ``fork_mixin`` and ``pooled``: read those.
+"""
+
+from __future__ import annotations
+
+# Some programs reach through the module for what it imports.
+import os
+import selectors  # noqa: F401
+import socket
+import sys
+import threading  # noqa: F401
+from io import BufferedIOBase  # noqa: F401
+
+from reactor.compat.base_server import BaseServer
+from reactor.compat.pooled import PoolCounts, PooledMixIn  # noqa: F401
+from reactor.compat.pooled_handler import PooledHandlerMixIn, PooledStreamRequestHandler  # noqa: F401
+from reactor.compat.pooled_http import PooledHTTPMixIn  # noqa: F401
+from reactor.compat.request_handlers import (
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    StreamRequestHandler,
+    _SocketWriter,  # noqa: F401
+)
+from reactor.compat.socket_servers import TCPServer, UDPServer
+from reactor.compat.thread_mixin import ThreadingMixIn, _NoThreads, _Threads  # noqa: F401
+
+__version__ = "0.4"
+
+__all__ = [
+    "BaseServer",
+    "TCPServer",
+    "UDPServer",
+    "ThreadingUDPServer",
+    "ThreadingTCPServer",
+    "BaseRequestHandler",
+    "StreamRequestHandler",
+    "DatagramRequestHandler",
+    "ThreadingMixIn",
+]
+
+
+class ThreadingTCPServer(ThreadingMixIn, TCPServer):
+    """A TCP server with a thread for each connection."""
+
+
+class ThreadingUDPServer(ThreadingMixIn, UDPServer):
+    """A UDP server with a thread for each datagram."""
+
+
+class PooledTCPServer(PooledMixIn, TCPServer):
+    """A TCP server with a bounded number of threads."""
+
+
+class PooledUDPServer(PooledMixIn, UDPServer):
+    """A UDP server with a bounded number of threads."""
+
+
+if hasattr(os, "fork"):
+    from reactor.compat.fork_mixin import ForkingMixIn
+
+    class ForkingTCPServer(ForkingMixIn, TCPServer):
+        """A TCP server with a process for each connection."""
+
+    class ForkingUDPServer(ForkingMixIn, UDPServer):
+        """A UDP server with a process for each datagram."""
+
+    __all__ += ["ForkingUDPServer", "ForkingTCPServer", "ForkingMixIn"]
+
+if hasattr(socket, "AF_UNIX"):
+    from reactor.compat.socket_servers import UnixDatagramServer, UnixStreamServer
+
+    class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
+        """A server on a Unix socket with a thread for each connection."""
+
+    class ThreadingUnixDatagramServer(ThreadingMixIn, UnixDatagramServer):
+        """A datagram server on a Unix socket with a thread for each datagram."""
+
+    class PooledUnixStreamServer(PooledMixIn, UnixStreamServer):
+        """A server on a Unix socket with a bounded number of threads."""
+
+    __all__ += [
+        "UnixStreamServer", "UnixDatagramServer", "ThreadingUnixStreamServer", "ThreadingUnixDatagramServer",
+    ]  # fmt: skip
+
+    if hasattr(os, "fork"):
+
+        class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
+            """A server on a Unix socket with a process for each connection.  Public since Python 3.12."""
+
+        class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
+            """A datagram server on a Unix socket with a process for each datagram.  Public since Python 3.12."""
+
+        if sys.version_info >= (3, 12):
+            __all__ += ["ForkingUnixStreamServer", "ForkingUnixDatagramServer"]
+
+# Whoever prints, pickles or searches for a class finds it under the name by which it is imported.
+for _name in __all__:
+    globals()[_name].__module__ = __name__
