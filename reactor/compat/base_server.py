@@ -190,8 +190,10 @@ class BaseServer:
         try:
             self.process_request(request, client_address)
         except Exception:
-            self.handle_error(request, client_address)
-            self.shutdown_request(request)
+            try:
+                self.handle_error(request, client_address)
+            finally:
+                self.shutdown_request(request)
         except BaseException:
             self.shutdown_request(request)
             raise

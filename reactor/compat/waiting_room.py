@@ -126,6 +126,10 @@ class WaitingRoom:
     # -- in the room's thread ----------------------------------------------------------------------------------
 
     def _end(self) -> None:
+        """End in the next turn: the poller is asked once more, for those who have spoken already."""
+        self._loop.call_soon(self._end_all)
+
+    def _end_all(self) -> None:
         for guest in list(self._guests):
             self._leave(guest, Left.CLOSED)
         self._loop.stop()
