@@ -75,13 +75,16 @@ class StreamRequestHandler(BaseRequestHandler):
 
     def finish(self) -> None:
         """Send what ``wfile`` still holds, as far as the peer takes it, and close both files."""
-        if not self.wfile.closed:
+        try:
             try:
-                self.wfile.flush()
-            except OSError:
-                pass  # the peer has gone: it does not miss anything
-        self.wfile.close()
-        self.rfile.close()
+                if not self.wfile.closed:
+                    self.wfile.flush()
+            finally:
+                self.wfile.close()  # which flushes again, and closes also if that fails again
+        except OSError:
+            pass  # the peer has gone: it does not miss anything
+        finally:
+            self.rfile.close()
 
 
 class _SocketWriter(BufferedIOBase):

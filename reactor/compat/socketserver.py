@@ -34,6 +34,7 @@ from reactor.compat.request_handlers import (
 )
 from reactor.compat.socket_servers import TCPServer, UDPServer
 from reactor.compat.thread_mixin import ThreadingMixIn, _NoThreads, _Threads  # noqa: F401
+from reactor.limits import BACKLOG
 
 __version__ = "0.4"
 
@@ -59,7 +60,9 @@ class ThreadingUDPServer(ThreadingMixIn, UDPServer):
 
 
 class PooledTCPServer(PooledMixIn, TCPServer):
-    """A TCP server with a bounded number of threads."""
+    """A TCP server with a bounded number of threads, made for many connections."""
+
+    request_queue_size = BACKLOG
 
 
 class PooledUDPServer(PooledMixIn, UDPServer):
@@ -87,7 +90,9 @@ if hasattr(socket, "AF_UNIX"):
         """A datagram server on a Unix socket with a thread for each datagram."""
 
     class PooledUnixStreamServer(PooledMixIn, UnixStreamServer):
-        """A server on a Unix socket with a bounded number of threads."""
+        """A server on a Unix socket with a bounded number of threads, made for many connections."""
+
+        request_queue_size = BACKLOG
 
     __all__ += [
         "UnixStreamServer", "UnixDatagramServer", "ThreadingUnixStreamServer", "ThreadingUnixDatagramServer",

@@ -246,3 +246,23 @@ def test_a_write_is_whole_when_it_is_larger_than_the_kernels_buffer(module: Any)
     with serving(module.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as server:
         assert len(ask(server.server_address, b"")) == 8_000_000
     assert sizes == [8_000_000, 0]
+
+
+def test_an_answer_that_nobody_takes_is_no_error(ours: Any) -> None:
+    """The model swallows the first complaint about the buffer and raises the second, leaving ``rfile`` open."""
+    files: list[Any] = []
+    errors: list[Any] = []
+
+    class Handler(ours.StreamRequestHandler):
+        wbufsize = 100
+
+        def handle(self) -> None:
+            files.extend([self.wfile, self.rfile])
+            self.connection.shutdown(socket.SHUT_WR)
+            self.wfile.write(b"held back")
+
+    kind = type("Server", (ours.TCPServer,), {"handle_error": lambda self, *args: errors.append(args)})
+    with serving(kind(("127.0.0.1", 0), Handler)) as server:
+        assert ask(server.server_address, b"") == b""
+    assert errors == []
+    assert [file.closed for file in files] == [True, True]
