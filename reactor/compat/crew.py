@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Task = Callable[[], object]
 
 #: Seconds that a thread waits for something to do before it ends.
-LINGER = 2.0
+LINGER = 1.0
 
 
 class Crew:

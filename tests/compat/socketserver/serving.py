@@ -1,7 +1,7 @@
 """Servers in a thread, plain blocking clients in front of them: the two ends of most tests here.
 
-A server serves for as long as a ``with`` block lasts, and is shut down and closed at its end, whatever happened.  The
-clients are those of the textbooks: they connect, send, read, close, and know nothing of the reactor.
+A server serves for as long as a ``with`` block lasts, and is shut down and closed at its end, whatever happened.
+The clients are those of the textbooks: they connect, send, read, close, and know nothing of the reactor.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The standard library's own tests, run against ours in the place of ``socketserver``.
 
 They come with many builds of Python, and not with all (Debian has them in a package of their own): where they are
-missing, the test says so.  ``test_socketserver`` tests the module itself; the others are tests of modules that stand
-on it.  The pool is tried as well, in the place of ``ThreadingMixIn``.
+missing, the test says so.  ``test_socketserver`` tests the module itself; the others are tests of modules that
+stand on it.  The pool is tried as well, in the place of ``ThreadingMixIn``.
 
-Each suite runs in a process of its own, since its modules must not have been imported before, and in an empty folder,
-since some write files where they are.
+Each suite runs in a process of its own, since its modules must not have been imported before, and in an empty
+folder, since some write files where they are.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def run_suite(name: str, how: str, folder: Path, selector: str = "epoll") -> Non
     except ModuleNotFoundError:
         missing = True
     if missing:
-        pytest.skip(f"test.{name}, a part of the standard library's test package, is not installed with this Python")
+        pytest.skip(f"test.{name}, of the standard library's test package, is not installed with this Python")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUN, name, how],
         cwd=folder, env=environment(REACTOR_SELECTOR=selector), capture_output=True, text=True, timeout=160,

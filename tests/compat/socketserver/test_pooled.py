@@ -79,15 +79,14 @@ def test_connections_are_served_in_the_order_in_which_they_spoke(ours: Any) -> N
             go.wait(PATIENCE)
             order.append(self.rfile.readline())
 
-    with serving(pooled(ours, Handler, max_threads=1)) as server:
-        with silent(server.server_address, 8) as clients:
-            for number, client in enumerate(clients):
-                client.sendall(b"%d\n" % number)
-                until(lambda number=number: begun.is_set() and server.pool_counts().queued == number)
-            assert server.pool_counts() == PoolCounts(open=8, waiting=0, queued=7, threads=1)
-            go.set()
-            for client in clients:
-                assert receive_all(client) == b""
+    with serving(pooled(ours, Handler, max_threads=1)) as server, silent(server.server_address, 8) as clients:
+        for number, client in enumerate(clients):
+            client.sendall(b"%d\n" % number)
+            until(lambda number=number: begun.is_set() and server.pool_counts().queued == number)
+        assert server.pool_counts() == PoolCounts(open=8, waiting=0, queued=7, threads=1)
+        go.set()
+        for client in clients:
+            assert receive_all(client) == b""
     assert order == [b"%d\n" % number for number in range(8)]
 
 
@@ -332,11 +331,13 @@ def test_a_datagram_is_answered_by_a_thread_of_the_pool(module: Any) -> None:
         def handle(self) -> None:
             self.wfile.write(threading.current_thread().name.encode())
 
-    with serving(pooled(module, Handler, "UDPServer")) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE)
-            client.sendto(b"who?", server.server_address)
-            assert client.recv(100) == b"pooled-1"
+    with (
+        serving(pooled(module, Handler, "UDPServer")) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(PATIENCE)
+        client.sendto(b"who?", server.server_address)
+        assert client.recv(100) == b"pooled-1"
 
 
 def test_datagrams_are_dropped_when_too_many_wait(ours: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -349,14 +350,16 @@ def test_datagrams_are_dropped_when_too_many_wait(ours: Any, caplog: pytest.LogC
             go.wait(PATIENCE)
             self.wfile.write(self.packet)
 
-    with pooled(ours, Handler, "UDPServer", max_threads=1, max_waiting_datagrams=3) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE)
-            for number in range(8):
-                client.sendto(b"%d" % number, server.server_address)
-                server.handle_request()
-                wait_for(begun)
-            assert server.pool_counts().queued == 3
-            go.set()
-            assert {client.recv(10) for _ in range(4)} == {b"0", b"1", b"2", b"3"}
+    with (
+        pooled(ours, Handler, "UDPServer", max_threads=1, max_waiting_datagrams=3) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(PATIENCE)
+        for number in range(8):
+            client.sendto(b"%d" % number, server.server_address)
+            server.handle_request()
+            wait_for(begun)
+        assert server.pool_counts().queued == 3
+        go.set()
+        assert {client.recv(10) for _ in range(4)} == {b"0", b"1", b"2", b"3"}
     assert "a request was dropped: 3 wait; 4 so far" in caplog.text

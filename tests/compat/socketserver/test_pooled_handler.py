@@ -113,13 +113,12 @@ def test_setup_and_finish_are_called_once_for_each_connection(ours: Any) -> None
             calls.append("finish")
             super().finish()
 
-    with serving(pooled(ours, Handler)) as server:
-        with connected(server.server_address) as client:
-            for _ in range(3):
-                client.sendall(b"x\n")
-                assert receive_line(client) == b"X\n"
-                idle(server, 1)
-            assert calls == ["setup", *["handle_one"] * 3]
+    with serving(pooled(ours, Handler)) as server, connected(server.server_address) as client:
+        for _ in range(3):
+            client.sendall(b"x\n")
+            assert receive_line(client) == b"X\n"
+            idle(server, 1)
+        assert calls == ["setup", *["handle_one"] * 3]
     assert calls == ["setup", *["handle_one"] * 3, "finish"]
 
 
@@ -131,13 +130,15 @@ def test_a_greeting_is_sent_from_setup(ours: Any) -> None:
             super().setup()
             self.wfile.write(b"welcome to my service~\n")
 
-    with serving(pooled(ours, Polite, speaks_first=True, max_threads=1)) as server:
-        with silent(server.server_address, 5) as clients:
-            for client in clients:
-                assert receive_line(client) == b"welcome to my service~\n"
-            idle(server, 5)
-            clients[3].sendall(b"thanks\n")
-            assert receive_line(clients[3]) == b"THANKS\n"
+    with (
+        serving(pooled(ours, Polite, speaks_first=True, max_threads=1)) as server,
+        silent(server.server_address, 5) as clients,
+    ):
+        for client in clients:
+            assert receive_line(client) == b"welcome to my service~\n"
+        idle(server, 5)
+        clients[3].sendall(b"thanks\n")
+        assert receive_line(clients[3]) == b"THANKS\n"
 
 
 def test_a_buffered_answer_is_sent_before_the_connection_waits(ours: Any) -> None:
@@ -159,15 +160,17 @@ def test_everybody_has_a_turn_when_one_client_never_stops(ours: Any) -> None:
             begun.set()
             go.wait(PATIENCE)
 
-    with serving(pooled(ours, Handler, max_threads=1)) as server:
-        with silent(server.server_address, 3) as (greedy, second, third):
-            greedy.sendall(b"greedy\n" * 4)
-            wait_for(begun)
-            for number, (client, line) in enumerate([(second, b"second\n"), (third, b"third\n")], 1):
-                client.sendall(line)
-                until(lambda number=number: server.pool_counts().queued == number)
-            go.set()
-            until(lambda: len(order) == 6)
+    with (
+        serving(pooled(ours, Handler, max_threads=1)) as server,
+        silent(server.server_address, 3) as (greedy, second, third),
+    ):
+        greedy.sendall(b"greedy\n" * 4)
+        wait_for(begun)
+        for number, (client, line) in enumerate([(second, b"second\n"), (third, b"third\n")], 1):
+            client.sendall(line)
+            until(lambda number=number: server.pool_counts().queued == number)
+        go.set()
+        until(lambda: len(order) == 6)
     assert order == [b"greedy\n", b"second\n", b"third\n", b"greedy\n", b"greedy\n", b"greedy\n"]
 
 
@@ -276,10 +279,12 @@ def test_a_handler_without_handle_one_says_what_is_missing(
     ours: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The error names the class."""
-    with serving(pooled(ours, type("Empty", (PooledStreamRequestHandler,), {}))) as server:
-        with connected(server.server_address) as client:
-            client.sendall(b"x\n")
-            assert receive_all(client) == b""
+    with (
+        serving(pooled(ours, type("Empty", (PooledStreamRequestHandler,), {}))) as server,
+        connected(server.server_address) as client,
+    ):
+        client.sendall(b"x\n")
+        assert receive_all(client) == b""
     assert "NotImplementedError: Empty has no handle_one()" in capsys.readouterr().err
 
 
@@ -288,16 +293,15 @@ def test_a_handler_without_handle_one_says_what_is_missing(
 
 def test_a_client_that_sends_byte_by_byte_takes_no_thread(ours: Any) -> None:
     """Ten of them dribble; the only thread is free for whoever has a whole request, until they have one too."""
-    with serving(pooled(ours, CollectedShout, max_threads=1)) as server:
-        with silent(server.server_address, 10) as slow:
-            for byte in (b"s", b"l", b"o", b"w"):
-                for client in slow:
-                    client.sendall(byte)
-                assert ask(server.server_address, b"quick\n") == b"QUICK\n"
-            idle(server, 10)
+    with serving(pooled(ours, CollectedShout, max_threads=1)) as server, silent(server.server_address, 10) as slow:
+        for byte in (b"s", b"l", b"o", b"w"):
             for client in slow:
-                client.sendall(b"\n")
-                assert receive_line(client) == b"SLOW\n"
+                client.sendall(byte)
+            assert ask(server.server_address, b"quick\n") == b"QUICK\n"
+        idle(server, 10)
+        for client in slow:
+            client.sendall(b"\n")
+            assert receive_line(client) == b"SLOW\n"
 
 
 def test_a_client_that_never_completes_its_request_is_ended(ours: Any) -> None:
@@ -354,10 +358,12 @@ def test_what_was_collected_is_not_lost_when_a_socket_is_wrapped_too_late(
         with request.dup() as wrapped:
             self.RequestHandlerClass(wrapped, client_address, self)
 
-    with serving(pooled(ours, CollectedShout, finish_request=finish_request)) as server:
-        with connected(server.server_address) as client:
-            client.sendall(b"x\n")
-            assert receive_all(client) == b""
+    with (
+        serving(pooled(ours, CollectedShout, finish_request=finish_request)) as server,
+        connected(server.server_address) as client,
+    ):
+        client.sendall(b"x\n")
+        assert receive_all(client) == b""
     assert "UsageError: a request was collected before its socket was wrapped" in capsys.readouterr().err
 
 

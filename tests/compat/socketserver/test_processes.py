@@ -251,8 +251,10 @@ def test_a_datagram_is_answered_by_a_child(ours: Any) -> None:
         def handle(self) -> None:
             self.wfile.write(b"%d" % os.getpid())
 
-    with serving(ours.ForkingUDPServer(("127.0.0.1", 0), Handler)) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE)
-            client.sendto(b"who?", server.server_address)
-            assert int(client.recv(100)) != os.getpid()
+    with (
+        serving(ours.ForkingUDPServer(("127.0.0.1", 0), Handler)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(PATIENCE)
+        client.sendto(b"who?", server.server_address)
+        assert int(client.recv(100)) != os.getpid()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 #: What is put before each program, by the name of a test's parameter.
 IMPORTS = {
     "stdlib": "import socketserver",
-    **{name: "import reactor.compat.socketserver as socketserver" for name in POLLERS},
+    **dict.fromkeys(POLLERS, "import reactor.compat.socketserver as socketserver"),
 }
 
 #: A manual's first server: it reads what comes at once, and answers in capitals.

@@ -117,21 +117,25 @@ def test_a_datagram_handler_gets_the_datagram_and_the_servers_socket(module: Any
             self.request[1].sendto(b"taken", self.client_address)
 
     kind = type("Server", (module.UDPServer,), {"max_packet_size": 4})
-    with serving(kind(("127.0.0.1", 0), Handler)) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE)
-            client.sendto(b"abcdefgh", server.server_address)
-            assert client.recv(100) == b"taken"
+    with (
+        serving(kind(("127.0.0.1", 0), Handler)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(PATIENCE)
+        client.sendto(b"abcdefgh", server.server_address)
+        assert client.recv(100) == b"taken"
     assert seen == [(b"abcd", server.socket)]
 
 
 def test_clients_are_served_at_once_when_each_has_a_thread(module: Any) -> None:
     """The first is answered last: he does not keep the others waiting."""
-    with serving(module.ThreadingTCPServer(("127.0.0.1", 0), shouting(module.StreamRequestHandler))) as server:
-        with connected(server.server_address) as slow:
-            assert ask(server.server_address, b"quick\n") == b"QUICK\n"
-            slow.sendall(b"slow\n")
-            assert receive_line(slow) == b"SLOW\n"
+    with (
+        serving(module.ThreadingTCPServer(("127.0.0.1", 0), shouting(module.StreamRequestHandler))) as server,
+        connected(server.server_address) as slow,
+    ):
+        assert ask(server.server_address, b"quick\n") == b"QUICK\n"
+        slow.sendall(b"slow\n")
+        assert receive_line(slow) == b"SLOW\n"
 
 
 def test_the_address_is_what_the_system_made_of_it_when_bound(module: Any) -> None:
@@ -157,9 +161,11 @@ def test_nothing_is_bound_when_the_caller_wants_to_do_it(module: Any) -> None:
 
 def test_the_socket_is_closed_when_the_address_is_taken(module: Any) -> None:
     """The constructor raises what bind(2) said, and the guard of the tests finds nothing open."""
-    with module.TCPServer(("127.0.0.1", 0), module.BaseRequestHandler) as first:
-        with pytest.raises(OSError, match="in use") as caught:
-            module.TCPServer(first.server_address, module.BaseRequestHandler)
+    with (
+        module.TCPServer(("127.0.0.1", 0), module.BaseRequestHandler) as first,
+        pytest.raises(OSError, match="in use") as caught,
+    ):
+        module.TCPServer(first.server_address, module.BaseRequestHandler)
     assert caught.value.errno == errno.EADDRINUSE
 
 
@@ -223,14 +229,16 @@ def test_a_handler_sets_the_options_of_its_connection(module: Any) -> None:
             self.wfile.write(b"held back")
             done.wait(PATIENCE)
 
-    with serving(module.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as server:
-        with connected(server.server_address) as client:
-            client.settimeout(0.02)
-            with pytest.raises(TimeoutError):
-                client.recv(100)
-            done.set()
-            client.settimeout(PATIENCE)
-            assert client.recv(100) == b"held back"  # finish() has flushed it
+    with (
+        serving(module.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as server,
+        connected(server.server_address) as client,
+    ):
+        client.settimeout(0.02)
+        with pytest.raises(TimeoutError):
+            client.recv(100)
+        done.set()
+        client.settimeout(PATIENCE)
+        assert client.recv(100) == b"held back"  # finish() has flushed it
     assert seen == [7.5, True, False]
 
 

@@ -386,9 +386,11 @@ def test_a_datagram_socket_is_waited_for_like_any_other(module: Any) -> None:
         def handle(self) -> None:
             self.wfile.write(self.packet[::-1])
 
-    with module.UDPServer(("127.0.0.1", 0), Handler) as server:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(PATIENCE)
-            client.sendto(b"abc", server.server_address)
-            server.handle_request()
-            assert client.recv(10) == b"cba"
+    with (
+        module.UDPServer(("127.0.0.1", 0), Handler) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(PATIENCE)
+        client.sendto(b"abc", server.server_address)
+        server.handle_request()
+        assert client.recv(10) == b"cba"

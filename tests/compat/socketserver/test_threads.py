@@ -103,12 +103,14 @@ def test_a_request_is_an_error_when_there_is_no_thread_for_it(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with ours.ThreadingTCPServer(("127.0.0.1", 0), ours.StreamRequestHandler) as server:
-        with connected(server.server_address) as client:
-            with monkeypatch.context() as patch:
-                patch.setattr(threading.Thread, "start", refuse)
-                server.handle_request()
-            assert receive_all(client) == b""
+    with (
+        ours.ThreadingTCPServer(("127.0.0.1", 0), ours.StreamRequestHandler) as server,
+        connected(server.server_address) as client,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            server.handle_request()
+        assert receive_all(client) == b""
     assert "can't start new thread" in capsys.readouterr().err
 
 

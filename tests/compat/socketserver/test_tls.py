@@ -65,11 +65,13 @@ def server_with(module: Any, way: str, mixin: Any, handler: Any, **settings: Any
 def test_a_client_is_answered_over_tls(module: Any, way: str, is_pooled: bool) -> None:
     """Whether the server's socket is wrapped, or the connection's, by whichever hook; with threads or a pool."""
     mixin = PooledMixIn if is_pooled else module.ThreadingMixIn
-    with serving(server_with(module, way, mixin, shouting(module))) as server:
-        with tls_connected(server.server_address) as client:
-            for line in (b"one\n", b"two\n"):
-                client.sendall(line)
-                assert receive_line(client) == line.upper()
+    with (
+        serving(server_with(module, way, mixin, shouting(module))) as server,
+        tls_connected(server.server_address) as client,
+    ):
+        for line in (b"one\n", b"two\n"):
+            client.sendall(line)
+            assert receive_line(client) == line.upper()
 
 
 @pytest.mark.parametrize("way", ["socket", "get_request"])
