@@ -75,7 +75,7 @@ def test_threads_end_when_they_have_nothing_to_do(crew: Crew, monkeypatch: pytes
     assert names == ["crew-1", "crew-2"]
 
 
-def test_a_thread_survives_what_a_task_raises(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_survives_what_a_task_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told as that of any thread is; ``SystemExit`` ends the task and nothing else."""
     told: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: told.append((args.exc_type, args.thread.name)))
@@ -83,13 +83,14 @@ def test_a_thread_survives_what_a_task_raises(crew: Crew, monkeypatch: pytest.Mo
     def fail(error: BaseException) -> None:
         raise error
 
+    crew, names = Crew(lambda: 1, name="crew"), []
     for error in (ValueError("first"), SystemExit(1), KeyboardInterrupt()):
-        done = threading.Event()
         crew.submit(lambda error=error: fail(error))
-        crew.submit(done.set)
-        wait_for(done)
-    assert crew.threads <= 2
-    assert sorted(kind.__name__ for kind, _ in told) == ["KeyboardInterrupt", "SystemExit", "ValueError"]
+        crew.submit(lambda: names.append(threading.current_thread().name))
+    for thread in crew.close():
+        thread.join(PATIENCE)
+    assert told == [(ValueError, "crew-1"), (SystemExit, "crew-1"), (KeyboardInterrupt, "crew-1")]
+    assert names == ["crew-1"] * 3
 
 
 def test_what_waits_is_done_when_the_crew_is_closed() -> None:

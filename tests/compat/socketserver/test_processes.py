@@ -79,7 +79,7 @@ def test_no_more_children_are_at_work_than_allowed(module: Any) -> None:
     with serving(kind(("127.0.0.1", 0), answering(module))) as server:
         clients = [connected(server.server_address) for _ in range(3)]
         first, second = (int(receive_line(client)) for client in clients[:2])
-        assert server.active_children == {first, second}
+        until(lambda: server.active_children == {first, second})
         clients[2].settimeout(0.05)
         with pytest.raises(TimeoutError):
             clients[2].recv(1)

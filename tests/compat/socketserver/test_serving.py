@@ -128,17 +128,39 @@ def test_nobody_is_woken_when_nobody_has_anything_to_do(ours: Any, monkeypatch: 
 # -- the end ---------------------------------------------------------------------------------------------------
 
 
-def test_shutdown_returns_when_serving_has_ended(module: Any) -> None:
-    """From another thread; the server can serve again afterwards, on the same address."""
+def test_the_server_serves_again_after_a_shutdown(module: Any) -> None:
+    """On the same address, as often as one likes."""
     with module.TCPServer(("127.0.0.1", 0), echoing(module)) as server:
         for line in (b"one\n", b"two\n"):
-            ended = threading.Event()
-            thread = threading.Thread(target=lambda end=ended: (server.serve_forever(0.01), end.set()))
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()
             assert ask(server.server_address, line) == line
             server.shutdown()
             thread.join(PATIENCE)
-            assert ended.is_set()
+            assert not thread.is_alive()
+
+
+def test_shutdown_returns_only_when_serving_has_ended(module: Any) -> None:
+    """From another thread: what the server is doing is done by then."""
+    busy, go = threading.Event(), threading.Event()
+
+    def service_actions(self: Any) -> None:
+        busy.set()
+        go.wait(PATIENCE)
+
+    kind = type("Server", (module.TCPServer,), {"service_actions": service_actions})
+    with kind(("127.0.0.1", 0), echoing(module)) as server:
+        serving_thread = threading.Thread(target=server.serve_forever, args=(0.001,))
+        serving_thread.start()
+        wait_for(busy)
+        shutting = threading.Thread(target=server.shutdown)
+        shutting.start()
+        shutting.join(0.05)
+        assert shutting.is_alive()
+        go.set()
+        for thread in (shutting, serving_thread):
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
 
 
 def test_serving_ends_at_once_when_shutdown_came_first(module: Any) -> None:
@@ -296,18 +318,26 @@ def test_a_server_rests_when_there_is_no_descriptor_left(
     assert lines[0].startswith("cannot accept connections for 0.02 s: [Errno 24]")
 
 
-def test_a_server_that_rests_can_be_shut_down(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bell is not the door."""
+def test_a_server_that_rests_does_not_look_at_its_socket(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is woken for other things; and it can be shut down."""
     monkeypatch.setattr(entrance, "ACCEPT_BACKOFF", 3600.0)
-    failed = threading.Event()
+    often = threading.Event()
 
     class Server(ours.TCPServer):
+        tries = rounds = 0
+
         def get_request(self) -> Any:
-            failed.set()
+            self.tries += 1
             raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
 
+        def service_actions(self) -> None:
+            self.rounds += bool(self.tries)
+            if self.rounds == 5:
+                often.set()
+
     with serving(Server(("127.0.0.1", 0), echoing(ours))) as server, connected(server.server_address):
-        wait_for(failed)
+        wait_for(often)
+    assert server.tries == 1
 
 
 def test_one_request_is_waited_for_when_there_is_no_descriptor_to_wait_with(
