@@ -29,11 +29,7 @@ from reactor.compat.pooled_handler import PooledHandlerMixIn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The empty line after the head; http.server takes bare line feeds too (RFC 9112, section 2.2).
-END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-
-CONTENT_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
-EXPECT = re.compile(rb"\nexpect[ \t]*:", re.IGNORECASE)
+CONTENT_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?\n")
 
 
 class PooledHTTPMixIn(PooledHandlerMixIn):
@@ -47,19 +43,30 @@ class PooledHTTPMixIn(PooledHandlerMixIn):
     @classmethod
     def is_request_complete(cls, data: bytearray, start: int) -> bool:
         """Return whether the head is there, and the body, if it is short enough to be collected."""
-        end = END_OF_HEAD.search(data)
-        if end is None:
+        end = _end_of_head(data)
+        if end < 0:
             return _is_hopeless(data)
-        length = CONTENT_LENGTH.search(data, 0, end.end())
-        if length is None or EXPECT.search(data, 0, end.end()):
+        head = data[:end].lower()
+        length = CONTENT_LENGTH.search(head, max(0, head.find(b"\ncontent-length")))
+        if length is None or b"\nexpect" in head:
             return True
-        size = end.end() + int(length[1])
+        size = end + int(length[1])
         return size > cls.request_limit or len(data) >= size
 
     def handle_one(self) -> None:
         """Answer one request; its head decides whether there may be another."""
         self.close_connection = True
         self.handle_one_request()
+
+
+def _end_of_head(data: bytearray) -> int:
+    """Return where the head ends, behind the first empty line; -1 if that has not come.
+
+    http.server takes bare line feeds too (RFC 9112, section 2.2).  Whoever sends byte by byte has this called as
+    often, so it is two searches of C and no regular expression.
+    """
+    ends = [found + len(mark) for mark in (b"\n\r\n", b"\n\n") if (found := data.find(mark)) >= 0]
+    return min(ends, default=-1)
 
 
 def _is_hopeless(data: bytearray) -> bool:

@@ -143,7 +143,7 @@ class WaitingRoom:
                 guest.socket_timeout = guest.sock.gettimeout()
                 guest.sock.settimeout(0)
             self._loop.add_reader(guest.sock, self._on_readable, guest)
-        except (OSError, ValueError) as exc:
+        except Exception as exc:  # whatever it is that a server calls a request: no guest may be lost
             self._loop.reports.fault("pool", f"a connection cannot be watched: {type(exc).__name__}: {exc}")
             self._on_left(guest, Left.REFUSED)
             return

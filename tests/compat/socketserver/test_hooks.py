@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 import sys
 import threading
 from typing import Any
@@ -247,12 +249,25 @@ def test_a_request_is_closed_when_a_hook_raised(ours: Any, hook: str) -> None:
         assert server.calls[-2:] == ["shutdown_request", "close_request"]
 
 
+@pytest.mark.parametrize(
+    "error", [BlockingIOError(), TimeoutError(), ConnectionAbortedError(errno.ECONNABORTED, "gone")]
+)
+def test_nothing_is_told_when_there_was_nobody_after_all(
+    ours: Any, error: OSError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another process was faster, or the client has changed its mind: everyday life."""
+    server = recording(ours, "TCPServer", get_request=error)(("127.0.0.1", 0), recording_handler(ours))
+    with server, connected(server.server_address):
+        server.handle_request()
+    assert caplog.records == []
+
+
 def test_a_failed_handshake_is_told_in_one_line(ours: Any, caplog: pytest.LogCaptureFixture) -> None:
     """An exception of ``get_request`` is not lost without a word, and it is no traceback."""
-    error = OSError("bad handshake")
+    error = ssl.SSLError(ssl.SSL_ERROR_SSL, "bad handshake")  # its number is that of EPERM, and means another thing
     server = recording(ours, "TCPServer", get_request=error)(("127.0.0.1", 0), recording_handler(ours))
     with server, connected(server.server_address):
         server.handle_request()
     [record] = caplog.records
-    assert record.getMessage() == "a request could not be taken: OSError: bad handshake"
+    assert record.getMessage() .startswith("a request could not be taken: SSLError")
     assert record.exc_info is None

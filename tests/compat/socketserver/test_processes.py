@@ -216,8 +216,9 @@ def output_of(tmp_path: Path, then: str) -> tuple[str, str]:
     program = PROGRAM.format(module="reactor.compat.socketserver", then=then)
     with (tmp_path / "stdout").open("w") as stdout:
         done = subprocess.run(
-            [sys.executable, "-c", program], env=environment(), stdout=stdout, stderr=subprocess.PIPE, timeout=30
-        )
+            [sys.executable, "-c", program],
+            env=environment(PYTHONUNBUFFERED=""), stdout=stdout, stderr=subprocess.PIPE, timeout=30,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return (tmp_path / "stdout").read_text(), done.stderr.decode()
 

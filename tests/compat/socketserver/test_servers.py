@@ -247,6 +247,8 @@ def test_a_write_is_whole_when_it_is_larger_than_the_kernels_buffer(module: Any)
     sizes: list[int] = []
 
     class Handler(module.StreamRequestHandler):
+        timeout = PATIENCE  # with one, the kernel takes what fits and no more
+
         def handle(self) -> None:
             sizes.append(self.wfile.write(memoryview(bytes(8_000_000)).cast("Q")))
             sizes.append(self.wfile.fileno() - self.request.fileno())
@@ -274,3 +276,41 @@ def test_an_answer_that_nobody_takes_is_no_error(ours: Any) -> None:
         assert ask(server.server_address, b"") == b""
     assert errors == []
     assert [file.closed for file in files] == [True, True]
+
+
+def test_both_files_are_closed_when_the_request_is_finished(module: Any) -> None:
+    """``wfile`` is flushed first, whatever file a handler has put there, unless it is closed already."""
+    calls: list[str] = []
+
+    class Noting:
+        closed = False
+
+        def flush(self) -> None:
+            calls.append("flush")
+
+        def close(self) -> None:
+            calls.append("close")
+
+    class Handler(module.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile = Noting()
+            self.wfile.closed = bool(calls)
+
+    with serving(module.TCPServer(("127.0.0.1", 0), Handler)) as server:
+        assert ask(server.server_address, b"") == b""
+        assert calls == ["flush", "close"]
+        assert ask(server.server_address, b"") == b""
+    assert calls == ["flush", "close", "close"]
+
+
+def test_a_client_sees_the_end_when_a_copy_of_its_socket_is_open(module: Any) -> None:
+    """A request is shut down before it is closed: another process may have a copy, which keeps it open."""
+    copies: list[socket.socket] = []
+
+    class Handler(module.BaseRequestHandler):
+        def handle(self) -> None:
+            copies.append(self.request.dup())
+
+    with serving(module.TCPServer(("127.0.0.1", 0), Handler)) as server:
+        assert ask(server.server_address, b"") == b""
+    copies[0].close()
