@@ -97,7 +97,10 @@ class Handler(socketserver.BaseRequestHandler):
 server_class = socketserver.ThreadingTCPServer
 """
 
+#: Ctrl-C works as in a terminal, also where the tests run in the background and it is ignored.
 END = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with server_class(("127.0.0.1", 0), Handler) as server:
     print(server.server_address[1], flush=True)
     try:

@@ -258,13 +258,18 @@ def test_ctrl_c_ends_serving_with_its_exception(module: Any) -> None:
         wait_for(is_idle)
         os.kill(os.getpid(), signal.SIGINT)
 
-    with kind(("127.0.0.1", 0), echoing(module)) as server:
-        for _ in range(2):
-            client = threading.Thread(target=visit)
-            client.start()
-            with pytest.raises(KeyboardInterrupt):
-                server.serve_forever(0.01)
-            client.join(PATIENCE)
+    # A run in the background may have been started with the signal ignored.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with kind(("127.0.0.1", 0), echoing(module)) as server:
+            for _ in range(2):
+                client = threading.Thread(target=visit)
+                client.start()
+                with pytest.raises(KeyboardInterrupt):
+                    server.serve_forever(0.01)
+                client.join(PATIENCE)
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_serving_can_be_ended_when_the_socket_was_closed_under_it(ours: Any) -> None:
