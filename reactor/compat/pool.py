@@ -73,6 +73,12 @@ class Connection(Guest):
         self.patience = patience
         self.next = after
 
+    def give_up(self) -> None:
+        """End after this turn, which has failed; a handler that was kept already finishes."""
+        if self.next is not Next.END:
+            self.next = Next.END
+            self.handler.leave()
+
 
 #: The connection that has its turn in this thread.
 _turn = threading.local()

@@ -109,7 +109,7 @@ class PooledMixIn(_Server):
                 connection.handler.resume()
         except BaseException as exc:
             if connection is not None:
-                connection.next = Next.END
+                connection.give_up()
             if not isinstance(exc, Exception):
                 raise
             self.handle_error(request, client_address)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from reactor.compat.pool import Connection, Next, present_connection
 from reactor.compat.request_handlers import StreamRequestHandler
-from reactor.compat.waiting_room import has_pending, is_would_block
+from reactor.compat.waiting_room import is_would_block
 from reactor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class PooledHandlerMixIn(_Handler):
             self.handle_one()
             if self.close_connection or not self._is_flushed():
                 return Next.END
-            has_request = self._has_request(may_ask=has_pending(self.connection))
+            has_request = self._has_request(may_ask=False)
             if has_request and connection.pool.must_yield():
                 return Next.QUEUE
         return Next.END if self._source.is_at_end else Next.WAIT

@@ -135,7 +135,7 @@ class WaitingRoom:
         self._loop.stop()
 
     def _admit(self, guest: Guest) -> None:
-        if self._needs_no_wait(guest):
+        if guest.wanted is not None and guest.collected and self._is_whole(guest, guest.wanted, 0):
             self._on_left(guest, Left.READY)
             return
         try:
@@ -149,14 +149,8 @@ class WaitingRoom:
             return
         self._guests.add(guest)
         self._start_clock(guest, guest.wanted.timeout if guest.wanted and guest.collected else guest.patience)
-        if has_pending(guest.sock):
+        if has_pending(guest.sock):  # which no poller can see
             self._on_readable(guest)
-
-    def _needs_no_wait(self, guest: Guest) -> bool:
-        """Tell whether what is waited for has been taken from the kernel before, so that no poller can see it."""
-        if guest.wanted is None:
-            return has_pending(guest.sock)
-        return bool(guest.collected) and self._is_whole(guest, guest.wanted, 0)
 
     def _start_clock(self, guest: Guest, seconds: float | None) -> None:
         if guest.timer is not None:

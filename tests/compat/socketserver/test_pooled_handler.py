@@ -1,4 +1,4 @@
-"""Handlers that give their thread back between two requests, and requests that the reactor collects."""
+"""Handlers that give their thread back between two requests.  Read next: ``test_collecting``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import PoolCounts, PooledMixIn, wanted_by
-from reactor.compat.pooled_handler import REQUEST_LIMIT, PooledHandlerMixIn, PooledStreamRequestHandler
+from reactor.compat.pooled import PoolCounts, PooledMixIn
+from reactor.compat.pooled_handler import PooledStreamRequestHandler
 from tests.compat.socketserver.serving import (
     PATIENCE,
     ask,
@@ -243,16 +243,93 @@ def test_kept_handlers_finish_when_the_server_is_closed(ours: Any) -> None:
 
 
 def test_a_handler_that_closes_its_files_is_at_its_end(ours: Any) -> None:
-    """Whoever closes ``rfile`` reads no more."""
+    """Whoever closes ``rfile`` reads no more; that is no error."""
 
     class Handler(Shout):
         def handle_one(self) -> None:
             super().handle_one()
             self.rfile.close()
 
-    with serving(pooled(ours, Handler)) as server, connected(server.server_address) as client:
+    errors: list[int] = []
+    server = pooled(ours, Handler, handle_error=lambda *args: errors.append(1))
+    with serving(server), connected(server.server_address) as client:
         client.sendall(b"x\n")
         assert receive_all(client) == b"X\n"
+    assert errors == []
+
+
+def test_a_connection_ends_when_its_handler_fails_after_it_was_kept(ours: Any) -> None:
+    """A constructor that goes on behind the standard one may raise; then nobody is left to be kept."""
+
+    class Handler(Shout):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            raise LookupError("behind")
+
+    errors: list[int] = []
+    server = pooled(ours, Handler, handle_error=lambda *args: errors.append(1))
+    with serving(server), connected(server.server_address) as client:
+        client.sendall(b"x\n")
+        assert receive_all(client) == b"X\n"
+        until(lambda: server.pool_counts().open == 0)
+    assert errors == [1]
+
+
+def test_a_connection_ends_when_its_server_was_closed_during_its_turn(ours: Any) -> None:
+    """Its request is answered, its handler finishes, and it does not wait for another."""
+    begun, go, finished = threading.Event(), threading.Event(), threading.Event()
+
+    class Handler(Shout):
+        def handle_one(self) -> None:
+            begun.set()
+            go.wait(PATIENCE)
+            super().handle_one()
+
+        def finish(self) -> None:
+            super().finish()
+            finished.set()
+
+    with pooled(ours, Handler) as server, connected(server.server_address) as client:
+        server.handle_request()
+        client.sendall(b"x\n")
+        wait_for(begun)
+        closing = threading.Thread(target=server.server_close)
+        closing.start()
+        until(lambda: not server._pool._room._thread.is_alive())
+        go.set()
+        assert receive_all(client) == b"X\n"
+        closing.join(PATIENCE)
+        assert finished.is_set()
+        assert server.pool_counts() == (0, 0, 0, 0)
+
+
+def test_a_turn_that_is_over_is_not_cut_off(ours: Any) -> None:
+    """The time of one turn may be up when the next has begun; that one is not meant."""
+    with serving(pooled(ours, Shout)) as server, connected(server.server_address) as client:
+        client.sendall(b"x\n")
+        assert receive_line(client) == b"X\n"
+        idle(server, 1)
+        [connection] = server._pool.open
+        server._pool._cut(connection, connection.turn - 1)
+        client.sendall(b"y\n")
+        assert receive_line(client) == b"Y\n"
+
+
+def test_a_connection_is_cut_off_below_whatever_wraps_it(ours: Any) -> None:
+    """Not by the method of its own class: that of a TLS socket drops TLS, and would go on in clear."""
+
+    class Wrapping(socket.socket):
+        def shutdown(self, how: int) -> None:
+            raise AssertionError("its own method was called")
+
+    with serving(pooled(ours, Shout, speaks_first=True)) as server, connected(server.server_address) as client:
+        idle(server, 1)
+        [connection] = server._pool.open
+        with Wrapping(fileno=connection.sock.dup().detach()) as wrapping:
+            connection.sock = wrapping
+            server._pool._cut(connection, connection.turn)
+            assert receive_all(client) == b""
+            connection.sock = connection.request
 
 
 def test_an_answer_that_its_peer_does_not_take_ends_the_connection(ours: Any) -> None:
@@ -286,107 +363,6 @@ def test_a_handler_without_handle_one_says_what_is_missing(
         client.sendall(b"x\n")
         assert receive_all(client) == b""
     assert "NotImplementedError: Empty has no handle_one()" in capsys.readouterr().err
-
-
-# -- slow clients ----------------------------------------------------------------------------------------------
-
-
-def test_a_client_that_sends_byte_by_byte_takes_no_thread(ours: Any) -> None:
-    """Ten of them dribble; the only thread is free for whoever has a whole request, until they have one too."""
-    with serving(pooled(ours, CollectedShout, max_threads=1)) as server, silent(server.server_address, 10) as slow:
-        for byte in (b"s", b"l", b"o", b"w"):
-            for client in slow:
-                client.sendall(byte)
-            assert ask(server.server_address, b"quick\n") == b"QUICK\n"
-        idle(server, 10)
-        for client in slow:
-            client.sendall(b"\n")
-            assert receive_line(client) == b"SLOW\n"
-
-
-def test_a_client_that_never_completes_its_request_is_ended(ours: Any) -> None:
-    """After ``collect_timeout`` seconds; no handler was made for it."""
-    made: list[int] = []
-    handler = type("Handler", (CollectedShout,), {"setup": lambda self: made.append(1)})
-    with serving(pooled(ours, handler, collect_timeout=0.02)) as server:
-        with connected(server.server_address) as client:
-            client.sendall(b"never com")
-            assert receive_all(client) == b""
-        until(lambda: server.pool_counts().open == 0)
-    assert made == []
-
-
-def test_a_request_that_is_too_long_is_given_to_a_thread_as_it_is(ours: Any) -> None:
-    """The handler reads the rest itself, and decides what to do about it."""
-    handler = type("Handler", (CollectedShout,), {"request_limit": 100})
-    with serving(pooled(ours, handler)) as server:
-        assert ask(server.server_address, b"x" * 50_000 + b"\ny\n") == b"X" * 50_000 + b"\nY\n"
-
-
-def test_a_long_request_is_collected_behind_a_short_one(ours: Any) -> None:
-    """Longer than the buffer of ``rfile``, and read into it in part with the one before."""
-    sizes: list[int] = []
-
-    class Handler(CollectedShout):
-        request_limit = 60_000
-
-        def handle_one(self) -> None:
-            sizes.append(len(self.rfile.readline()))
-
-    with serving(pooled(ours, Handler)) as server, connected(server.server_address) as client:
-        client.sendall(b"short\n" + b"x" * 20_000)
-        until(lambda: server.pool_counts()[:2] == (1, 1) and sizes == [6])
-        client.sendall(b"y" * 20_000)
-        assert server.pool_counts().queued == 0
-        client.sendall(b"\nlast\n")
-        until(lambda: len(sizes) == 3)
-    assert sizes == [6, 40_001, 5]
-
-
-def test_half_a_request_is_given_to_a_thread_when_its_client_has_gone(ours: Any) -> None:
-    """As any handler sees it: a line without its end."""
-    with serving(pooled(ours, CollectedShout)) as server:
-        assert ask(server.server_address, b"whole\nhalf") == b"WHOLE\nHALF"
-
-
-def test_what_was_collected_is_not_lost_when_a_socket_is_wrapped_too_late(
-    ours: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is an error that says where to wrap it instead."""
-
-    def finish_request(self: Any, request: Any, client_address: Any) -> None:
-        with request.dup() as wrapped:
-            self.RequestHandlerClass(wrapped, client_address, self)
-
-    with (
-        serving(pooled(ours, CollectedShout, finish_request=finish_request)) as server,
-        connected(server.server_address) as client,
-    ):
-        client.sendall(b"x\n")
-        assert receive_all(client) == b""
-    assert "UsageError: a request was collected before its socket was wrapped" in capsys.readouterr().err
-
-
-def test_the_handler_class_says_what_is_collected() -> None:
-    """Also behind ``functools.partial``; who is no such class gets nothing collected."""
-    from functools import partial
-
-    wanted = wanted_by(partial(partial(CollectedShout), 1), 7.0)
-    assert wanted is not None
-    assert (wanted.limit, wanted.timeout) == (REQUEST_LIMIT, 7.0)
-    assert wanted.is_complete(bytearray(b"one\n"), 0)
-    assert not wanted.is_complete(bytearray(b"one\ntwo"), 4)
-    assert wanted_by(Shout, 7.0) is None
-    assert wanted_by(lambda *args: None, 7.0) is None
-
-
-def test_a_delimiter_is_found_across_two_pieces() -> None:
-    """The search goes back as far as the delimiter is long."""
-    handler = type("Handler", (PooledHandlerMixIn,), {"request_end": b"\r\n\r\n"})
-    for cut in range(1, 5):
-        data = bytearray(b"head\r\n\r\n")
-        assert not handler.is_request_complete(data[:-cut], 0)
-        assert handler.is_request_complete(data, len(data) - cut)
 
 
 def test_the_counts_have_names() -> None:

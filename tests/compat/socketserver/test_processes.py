@@ -177,7 +177,8 @@ def test_one_of_the_children_is_waited_for_when_there_are_too_many(
     assert fork_mixin._wait_for_one_of({pid}) == pid
 
 
-def test_a_child_that_somebody_else_has_waited_for_is_forgotten(ours: Any) -> None:
+@pytest.mark.parametrize("max_children", [1, 40])
+def test_a_child_that_somebody_else_has_waited_for_is_forgotten(ours: Any, max_children: int) -> None:
     """``collect_children`` neither hangs nor raises."""
     server = ours.ForkingTCPServer(("127.0.0.1", 0), answering(ours))
     with server, connected(server.server_address):
@@ -185,7 +186,7 @@ def test_a_child_that_somebody_else_has_waited_for_is_forgotten(ours: Any) -> No
         [pid] = server.active_children
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-        server.max_children = 1
+        server.max_children = max_children
         server.collect_children()
         assert server.active_children == set()
 

@@ -6,13 +6,14 @@ import logging
 import queue
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from reactor.compat.waiting_room import Guest, Left, WaitingRoom, Wanted, has_pending, is_would_block
-from tests.compat.socketserver.serving import PATIENCE, until
+from tests.compat.socketserver.serving import PATIENCE, until, wait_for
 
 
 class Room:
@@ -93,6 +94,22 @@ def test_every_guest_leaves_when_the_room_is_closed(room: Room, pair: Pair) -> N
     room.room.close()
 
 
+def test_the_poller_is_asked_once_more_before_the_room_is_closed(room: Room, pair: Pair) -> None:
+    """Also for a guest who enters so late that he and the end are heard of at the same time."""
+    blocked, go = threading.Event(), threading.Event()
+    room.room._call(lambda: (blocked.set(), go.wait(PATIENCE)))
+    wait_for(blocked)
+    guest = Guest(pair[0])
+    pair[1].send(b"just in time")
+    assert room.room.enter(guest)
+    closing = threading.Thread(target=room.room.close)
+    closing.start()
+    until(lambda: room.room._is_closing)
+    go.set()
+    closing.join(PATIENCE)
+    assert room.next() == (guest, Left.READY)
+
+
 def test_a_guest_that_cannot_be_watched_leaves_at_once(
     room: Room, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,6 +133,27 @@ def test_a_guest_that_holds_bytes_itself_leaves_at_once(room: Room, pair: Pair) 
     guest = Guest(Pending())
     room.room.enter(guest)
     assert room.next() == (guest, Left.READY)
+
+
+def test_what_a_guest_holds_itself_is_collected_at_once(room: Room, pair: Pair) -> None:
+    """All of it, although the poller says nothing."""
+    held = [b"de", b"crypted\n"]
+
+    class Holding:
+        fileno = pair[0].fileno
+        gettimeout = pair[0].gettimeout
+        settimeout = pair[0].settimeout
+
+        def pending(self) -> int:
+            return len(held)
+
+        def recv(self, size: int) -> bytes:
+            return held.pop(0)
+
+    guest = Guest(Holding(), wanted=whole_line())
+    room.room.enter(guest)
+    assert room.next() == (guest, Left.READY)
+    assert guest.collected == b"decrypted\n"
 
 
 def test_a_request_is_collected_until_it_is_complete(room: Room, pair: Pair) -> None:
