@@ -148,13 +148,13 @@ class PooledHandlerMixIn(_Handler):
 
         Raises UsageError when bytes were collected from a socket that was wrapped afterwards.
         """
-        super().setup()
         self._pooled = present_connection()
+        if self._pooled is not None and self._pooled.collected and self._pooled.request is not self.request:
+            raise UsageError("a request was collected before its socket was wrapped: wrap it in get_request")
+        super().setup()
         self._source = Source(self.connection.makefile("rb", 0), self.connection)
         self.rfile.close()
         self.rfile = io.BufferedReader(self._source, self.rbufsize if self.rbufsize > 1 else io.DEFAULT_BUFFER_SIZE)
-        if self._pooled is not None and self._pooled.collected and self._pooled.request is not self.request:
-            raise UsageError("a request was collected before its socket was wrapped: wrap it in get_request")
 
     def handle(self) -> None:
         """Answer what is at hand, then give the thread back."""
