@@ -78,7 +78,8 @@ class BaseServer:
 
         ``service_actions``, if a subclass has it, is called after each request and every *poll_interval* seconds
         (None: after requests only); without one nobody is woken for nothing.  What the hooks raise ends it and is
-        raised here, but for an ``Exception`` of ``process_request`` and an ``OSError`` of ``get_request``.
+        raised here, but for an ``Exception`` of ``process_request`` and an ``OSError`` of ``get_request``.  Raises
+        OSError when there is no descriptor left to wait with, ValueError when ``fileno()`` is no open file.
         """
         self.__is_shut_down.clear()
         try:

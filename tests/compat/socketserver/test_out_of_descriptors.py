@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from reactor.compat import base_server, entrance
+from tests.cli.running import environment
 from tests.compat.socketserver.serving import connected, receive_all, serving, wait_for
 from tests.compat.socketserver.test_serving import echoing
 
@@ -125,3 +128,69 @@ def test_any_other_error_of_the_poller_is_raised(ours: Any, monkeypatch: pytest.
         monkeypatch.setattr(base_server, "Entrance", failing)
         with pytest.raises(PermissionError):
             server.handle_request()
+
+
+STORY = """
+import os, resource, socket, threading
+import reactor.compat.socketserver as socketserver
+from reactor.compat import entrance
+
+entrance.ACCEPT_BACKOFF = 0.05
+failed, tries = threading.Event(), []
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.readline())
+
+class Server(socketserver.ThreadingTCPServer):
+    def get_request(self):
+        tries.append(1)
+        try:
+            return super().get_request()
+        except OSError:
+            failed.set()
+            raise
+
+with Server(("127.0.0.1", 0), Handler) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with socket.create_connection(server.server_address) as first:  # it serves, and has what it needs for that
+        first.sendall(b"first\\n")
+        assert first.recv(100) == b"first\\n"
+    while threading.active_count() > 2:
+        threading.Event().wait(0.001)  # until its handler has given its descriptor back
+    client = socket.socket()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 5, 4096))
+    filler = []
+    try:
+        while True:
+            filler.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+    client.connect(server.server_address)  # the kernel has the connection, the server no descriptor for it
+    client.sendall(b"patient\\n")
+    assert failed.wait(10)
+    threading.Event().wait(0.3)  # with the limit still in force: how often is it tried?
+    several = len(tries)
+    for descriptor in filler:
+        os.close(descriptor)
+    client.settimeout(10)
+    print(client.recv(100), several)
+    client.close()
+    server.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks up the descriptors in /proc")
+def test_a_client_is_served_when_there_are_descriptors_again(ours: Any) -> None:
+    """With a real limit, in a process of its own: a few tries while it lasts, not thousands, and then an answer."""
+    done = subprocess.run(
+        [sys.executable, "-c", STORY],
+        env=environment(REACTOR_SELECTOR=os.environ["REACTOR_SELECTOR"]),
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer, tries = done.stdout.split()
+    assert "cannot accept connections for 0.05 s: [Errno 24]" in done.stderr
+    assert answer == repr(b"patient\n")
+    assert int(tries) <= 10
