@@ -23,8 +23,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from reactor.compat import asyncore
-from reactor.compat.channel_events import is_out
-from reactor.compat.channel_watch import wake
+from reactor.compat.channels.events import is_out
+from reactor.compat.channels.watch import wake
 from reactor.errors import FrameTooLong, WriteBufferFull
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 module in the other's place before anything imports it: ``sys.modules["asyncore"] = reactor.compat.asyncore``.
 
 Everything has the name, the arguments and the meaning that the library reference of 3.11 gives it.  Beneath,
-``channel_watch`` waits on a reactor, so on epoll where there is one.  What is different is what was broken:
+``channels.watch`` waits on a reactor, so on epoll where there is one.  What is different is what was broken:
 
 - *It does not spin.*  A channel is told its end once, even if it does not close; an event that nobody handles is
   told once; a failed connection is told once (the original then told it that it was connected).
@@ -42,8 +42,8 @@ from errno import (
 )
 from typing import TYPE_CHECKING
 
-from reactor.compat.channel import Channel
-from reactor.compat.channel_events import (
+from reactor.compat.channels.channel import Channel
+from reactor.compat.channels.events import (
     DISCONNECTED,
     RERAISED,
     ExitNow,
@@ -55,9 +55,9 @@ from reactor.compat.channel_events import (
     urge,
     write,
 )
-from reactor.compat.channel_registration import HUNG_UP, READ, URGENT, WRITE
-from reactor.compat.channel_watch import give_back, wake, watch_of_thread
-from reactor.compat.file_wrapper import file_wrapper
+from reactor.compat.channels.file_wrapper import file_wrapper
+from reactor.compat.channels.registration import HUNG_UP, READ, URGENT, WRITE
+from reactor.compat.channels.watch import give_back, wake, watch_of_thread
 from reactor.errors import WriteBufferFull
 
 if TYPE_CHECKING:

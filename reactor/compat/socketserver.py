@@ -8,8 +8,7 @@ wakes up twice a second, and some things are mended: ``docs/socketserver.md`` li
 number of connections with a bounded number of threads, and its handlers.  For modules that import ``socketserver``
 themselves, such as http.server, see ``stdlib_modules``.
 
-This file only puts together what stands in ``base_server``, ``socket_servers``, ``request_handlers``,
-``thread_mixin``, ``fork_mixin`` and ``pooled``: read those.
+This file only puts together what stands in the folders ``serving`` and ``pooled``: read those.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ import sys
 import threading  # noqa: F401
 from io import BufferedIOBase  # noqa: F401
 
-from reactor.compat.base_server import BaseServer
-from reactor.compat.pooled import PoolCounts, PooledMixIn  # noqa: F401
-from reactor.compat.pooled_handler import PooledHandlerMixIn, PooledStreamRequestHandler  # noqa: F401
-from reactor.compat.pooled_http import PooledHTTPMixIn  # noqa: F401
-from reactor.compat.request_handlers import (
+from reactor.compat.pooled.handler import PooledHandlerMixIn, PooledStreamRequestHandler  # noqa: F401
+from reactor.compat.pooled.http import PooledHTTPMixIn  # noqa: F401
+from reactor.compat.pooled.mixin import PoolCounts, PooledMixIn  # noqa: F401
+from reactor.compat.serving.base_server import BaseServer
+from reactor.compat.serving.request_handlers import (
     BaseRequestHandler,
     DatagramRequestHandler,
     StreamRequestHandler,
     _SocketWriter,  # noqa: F401
 )
-from reactor.compat.socket_servers import TCPServer, UDPServer
-from reactor.compat.thread_mixin import ThreadingMixIn, _NoThreads, _Threads  # noqa: F401
+from reactor.compat.serving.socket_servers import TCPServer, UDPServer
+from reactor.compat.serving.thread_mixin import ThreadingMixIn, _NoThreads, _Threads  # noqa: F401
 from reactor.limits import BACKLOG
 
 __version__ = "0.4"
@@ -70,7 +69,7 @@ class PooledUDPServer(PooledMixIn, UDPServer):
 
 
 if hasattr(os, "fork"):
-    from reactor.compat.fork_mixin import ForkingMixIn
+    from reactor.compat.serving.fork_mixin import ForkingMixIn
 
     class ForkingTCPServer(ForkingMixIn, TCPServer):
         """A TCP server with a process for each connection."""
@@ -81,7 +80,7 @@ if hasattr(os, "fork"):
     __all__ += ["ForkingUDPServer", "ForkingTCPServer", "ForkingMixIn"]
 
 if hasattr(socket, "AF_UNIX"):
-    from reactor.compat.socket_servers import UnixDatagramServer, UnixStreamServer
+    from reactor.compat.serving.socket_servers import UnixDatagramServer, UnixStreamServer
 
     class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
         """A server on a Unix socket with a thread for each connection."""

@@ -55,10 +55,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "aio/": "",
         "compat/": """
-            channel_events channel_edges channel_registration channel_watch channel file_wrapper
-            asyncore asynchat
-            entrance base_server socket_servers request_handlers thread_mixin fork_mixin
-            crew waiting_room pool pooled pooled_handler pooled_http socketserver stdlib_modules __init__
+            channels/events channels/edges channels/registration channels/watch channels/channel
+            channels/file_wrapper channels/__init__ asyncore asynchat
+            serving/entrance serving/base_server serving/socket_servers serving/request_handlers
+            serving/thread_mixin serving/fork_mixin serving/__init__
+            pooled/crew pooled/waiting_room pooled/pool pooled/mixin pooled/handler pooled/http pooled/__init__
+            socketserver stdlib_modules __init__
         """,
         "trace/": "",
         "load/": """

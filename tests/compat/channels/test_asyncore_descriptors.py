@@ -25,8 +25,9 @@ STORY = """
     if sys.argv[1] == "original":
         import asyncore
     else:
-        from reactor.compat import asyncore, channel_watch
-        channel_watch.ACCEPT_BACKOFF = 0.05
+        from reactor.compat import asyncore
+        from reactor.compat.channels import watch
+        watch.ACCEPT_BACKOFF = 0.05
 
     served, asked, said, errors = [], [], [], []
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import channel_watch
+from reactor.compat.channels import watch as channel_watch
 from tests.compat.channels.stage import PATIENCE, TURNS, Twin, open_ended, reset
 
 
@@ -230,7 +230,7 @@ def test_a_new_socket_with_the_old_number_is_heard(ours: Twin) -> None:
 def test_a_descriptor_closed_by_its_number_is_an_end(ours: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoll set forgets it without a word, so whoever waits in vain looks; the others find it at once."""
     is_epoll = ours.kind == "epoll"
-    monkeypatch.setattr("reactor.compat.channel_watch.LOOK_INTERVAL", 0.0 if is_epoll else PATIENCE * 100)
+    monkeypatch.setattr("reactor.compat.channels.watch.LOOK_INTERVAL", 0.0 if is_epoll else PATIENCE * 100)
     sock, _ = ours.pair()
     channel = ours.recorder()(sock)
     ours.poll()
@@ -323,7 +323,7 @@ def test_a_plain_channel_costs_nothing_but_itself(ours: Twin) -> None:
 
 def test_a_listener_that_rests_is_heard_again(ours: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are no descriptors, and no reserve helps: one try, then rest, however long the loop would wait."""
-    monkeypatch.setattr("reactor.compat.channel_watch.ACCEPT_BACKOFF", 0.03)
+    monkeypatch.setattr("reactor.compat.channels.watch.ACCEPT_BACKOFF", 0.03)
     tries: list[float] = []
     served: list[Any] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import channel_watch
+from reactor.compat.channels import watch as channel_watch
 from tests.compat.channels.stage import PATIENCE, Twin
 
 

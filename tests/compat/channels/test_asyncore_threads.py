@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import channel_watch
-from reactor.compat.channel_edges import HAS_EDGES
+from reactor.compat.channels import watch as channel_watch
+from reactor.compat.channels.edges import HAS_EDGES
 from tests.compat.channels.stage import PATIENCE, Twin
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import wanted_by
-from reactor.compat.pooled_handler import REQUEST_LIMIT, PooledHandlerMixIn
+from reactor.compat.pooled.handler import REQUEST_LIMIT, PooledHandlerMixIn
+from reactor.compat.pooled.mixin import wanted_by
 from tests.compat.socketserver.serving import ask, connected, receive_all, receive_line, serving, until
 from tests.compat.socketserver.test_pooled import pooled, silent
 from tests.compat.socketserver.test_pooled_handler import CollectedShout, Shout, idle

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import crew as crew_module
-from reactor.compat.crew import Crew
+from reactor.compat.pooled import crew as crew_module
+from reactor.compat.pooled.crew import Crew
 from reactor.errors import UsageError
 from tests.compat.socketserver.serving import PATIENCE, until, wait_for
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import reactor.compat.socketserver as ours
-from reactor.compat.pooled import PooledMixIn
-from reactor.compat.pooled_http import PooledHTTPMixIn
+from reactor.compat.pooled.http import PooledHTTPMixIn
+from reactor.compat.pooled.mixin import PooledMixIn
 from reactor.compat.stdlib_modules import on_reactor, replace_socketserver
 from reactor.errors import OptionError
 from tests.cli.running import environment

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import base_server, entrance
+from reactor.compat.serving import base_server, entrance
 from tests.cli.running import environment
 from tests.compat.socketserver.serving import connected, receive_all, serving, wait_for
 from tests.compat.socketserver.test_serving import echoing
@@ -133,7 +133,7 @@ def test_any_other_error_of_the_poller_is_raised(ours: Any, monkeypatch: pytest.
 STORY = """
 import os, resource, socket, threading
 import reactor.compat.socketserver as socketserver
-from reactor.compat import entrance
+from reactor.compat.serving import entrance
 
 entrance.ACCEPT_BACKOFF = 0.05
 failed, tries = threading.Event(), []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import PoolCounts, PooledMixIn
+from reactor.compat.pooled.mixin import PoolCounts, PooledMixIn
 from tests.compat.socketserver.serving import (
     PATIENCE,
     ask,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import PoolCounts
+from reactor.compat.pooled.mixin import PoolCounts
 from tests.compat.socketserver.serving import PATIENCE, connected, serving, until
 from tests.compat.socketserver.test_pooled import pooled
 from tests.compat.socketserver.test_pooled_handler import CollectedShout, Shout

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import PoolCounts, PooledMixIn
-from reactor.compat.pooled_handler import PooledStreamRequestHandler
+from reactor.compat.pooled.handler import PooledStreamRequestHandler
+from reactor.compat.pooled.mixin import PoolCounts, PooledMixIn
 from tests.compat.socketserver.serving import (
     PATIENCE,
     ask,

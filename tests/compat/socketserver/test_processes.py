@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import fork_mixin
+from reactor.compat.serving import fork_mixin
 from tests.cli.running import environment
 from tests.compat.socketserver.serving import PATIENCE, ask, connected, receive_all, receive_line, serving, until
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat import entrance
+from reactor.compat.serving import entrance
 from tests.compat.socketserver.serving import PATIENCE, ask, connected, receive_all, serving, wait_for
 
 

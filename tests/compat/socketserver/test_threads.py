@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.thread_mixin import SWEEP_MIN, _Threads
+from reactor.compat.serving.thread_mixin import SWEEP_MIN, _Threads
 from tests.cli.running import environment
 from tests.compat.socketserver.serving import PATIENCE, ask, connected, receive_all, serving, wait_for
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import PooledMixIn
-from reactor.compat.pooled_handler import PooledStreamRequestHandler
+from reactor.compat.pooled.handler import PooledStreamRequestHandler
+from reactor.compat.pooled.mixin import PooledMixIn
 from tests.compat.socketserver.serving import (
     connected,
     receive_line,

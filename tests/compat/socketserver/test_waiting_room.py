@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.waiting_room import Guest, Left, WaitingRoom, Wanted, has_pending, is_would_block
+from reactor.compat.pooled.waiting_room import Guest, Left, WaitingRoom, Wanted, has_pending, is_would_block
 from tests.compat.socketserver.serving import PATIENCE, until, wait_for
 
 

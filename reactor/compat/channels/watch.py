@@ -30,9 +30,9 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reactor.compat.channel_edges import HAS_EDGES, Edges
-from reactor.compat.channel_events import RERAISED
-from reactor.compat.channel_registration import (
+from reactor.compat.channels.edges import HAS_EDGES, Edges
+from reactor.compat.channels.events import RERAISED
+from reactor.compat.channels.registration import (
     ENDED,
     HUNG_UP,
     READ,
@@ -50,7 +50,7 @@ from reactor.limits import ACCEPT_BACKOFF
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.compat.channel_registration import Channels
+    from reactor.compat.channels.registration import Channels
 
 #: Seconds between two looks for descriptors that were closed behind everybody's back; only an idle watch looks.
 LOOK_INTERVAL = 1.0

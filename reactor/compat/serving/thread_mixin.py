@@ -1,7 +1,7 @@
 """A thread for each request.
 
 This is the simplest server that can talk to several clients at once, and it costs a thread for each of them,
-whether they say something or not.  ``pooled`` has the alternative.
+whether they say something or not.  The folder ``pooled`` has the alternative.
 
 ``server_close`` waits for the threads, so it has to know them.  The standard library looks at all of them whenever
 one is added; here the list is swept when it has doubled since the last time, so that ten thousand open connections
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.compat.base_server import BaseServer as _Server
+    from reactor.compat.serving.base_server import BaseServer as _Server
 else:
     _Server = object
 

@@ -18,7 +18,7 @@ The queue holds each connection at most once, first come, first served; it canno
 are open.  What cannot be waited for (datagrams) is queued as it comes, up to ``max_waiting_datagrams``, and dropped
 beyond: a datagram may be lost anyway, memory may not.
 
-Read next: ``pooled``, the mix-in for servers, and ``pooled_handler``, the one for handlers.
+Read next: ``mixin``, for servers, and ``handler``, for handlers.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reactor.compat.crew import Crew
-from reactor.compat.waiting_room import Guest, Left, WaitingRoom
+from reactor.compat.pooled.crew import Crew
+from reactor.compat.pooled.waiting_room import Guest, Left, WaitingRoom
 from reactor.errors import UsageError
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.compat.waiting_room import Wanted
+    from reactor.compat.pooled.waiting_room import Wanted
 
 
 class Next(Enum):

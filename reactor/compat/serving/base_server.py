@@ -32,7 +32,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from reactor.compat.entrance import Entrance
+from reactor.compat.serving.entrance import Entrance
 from reactor.core.acceptor import EXHAUSTED
 from reactor.core.reports import logger
 from reactor.limits import ACCEPT_BACKOFF

@@ -13,7 +13,7 @@ socket since, is not told the second: the original went on, wrote to a closed so
 And a read that found nothing after all, because somebody else was quicker, is no error: the original closed the
 channel for it.
 
-Read next: ``channel_watch``, which finds out what has happened.
+Read next: ``watch``, which finds out what has happened.
 """
 
 from __future__ import annotations

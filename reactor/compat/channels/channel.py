@@ -34,9 +34,9 @@ from errno import (
 )
 from typing import TYPE_CHECKING
 
-from reactor.compat.channel_events import DISCONNECTED, RERAISED, NothingThere, compact_traceback, error_text
-from reactor.compat.channel_registration import ENDED, READ, WRITE
-from reactor.compat.channel_watch import give_back, wake, watch_of
+from reactor.compat.channels.events import DISCONNECTED, RERAISED, NothingThere, compact_traceback, error_text
+from reactor.compat.channels.registration import ENDED, READ, WRITE
+from reactor.compat.channels.watch import give_back, wake, watch_of
 from reactor.core.acceptor import EXHAUSTED, GONE
 from reactor.limits import ACCEPT_BACKOFF
 
@@ -71,7 +71,7 @@ class Channel:
     close_cause: BaseException | None = None
     _map: dict[int, Any]
     _fileno: int | None = None
-    #: READ and WRITE where there is nothing more to tell, ENDED when the end was told.  See ``channel_watch``.
+    #: READ and WRITE where there is nothing more to tell, ENDED when the end was told.  See ``watch``.
     _deaf = 0
     #: When a listener without descriptors tries again, 0 for at once.
     _rest_until = 0.0

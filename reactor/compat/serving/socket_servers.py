@@ -14,7 +14,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from reactor.compat.base_server import BaseServer
+from reactor.compat.serving.base_server import BaseServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ has started.  Here it is one of its own, where the system has pidfd_open(2).
 lay in a buffer.  Here the buffers are flushed before the fork, lest they be written twice, and before the exit; and
 what ``handle_error`` itself raises is printed instead of vanishing.
 
-Read next: ``crew``, the first part of a third way.
+Read next: ``pooled.crew``, the first part of a third way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from reactor.compat.base_server import BaseServer as _Server
+    from reactor.compat.serving.base_server import BaseServer as _Server
 else:
     _Server = object
 

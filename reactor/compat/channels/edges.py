@@ -9,7 +9,7 @@ The set is **edge-triggered**.  Urgent data stays urgent until it is read, so th
 ``handle_expt`` in every turn, for ever, if nobody read it; here each arrival is told once.
 
 Only who asks is put into the set, and most programs ask for neither, so the set is made at the first question.
-Without epoll there are no such events.  Read next: ``channel_watch``.
+Without epoll there are no such events.  Read next: ``watch``.
 """
 
 from __future__ import annotations

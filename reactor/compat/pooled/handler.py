@@ -23,7 +23,7 @@ collected.
 **A slow client** sends the beginning of a request and takes its time.  With ``request_end`` set, the reactor
 collects a request up to that delimiter, or to ``request_limit`` bytes, before a thread is taken for it.
 
-Read next: ``pooled_http``.
+Read next: ``http``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reactor.compat.pool import Connection, Next, present_connection
-from reactor.compat.request_handlers import StreamRequestHandler
-from reactor.compat.waiting_room import is_would_block
+from reactor.compat.pooled.pool import Connection, Next, present_connection
+from reactor.compat.pooled.waiting_room import is_would_block
+from reactor.compat.serving.request_handlers import StreamRequestHandler
 from reactor.errors import UsageError
 
 if TYPE_CHECKING:

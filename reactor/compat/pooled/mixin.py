@@ -12,9 +12,9 @@ What a handler may do is unchanged: it blocks, in a thread.  How *long* it has t
 - **any handler** is given a thread when the first bytes of its connection have arrived, and has it until ``handle``
   returns.  That fits handlers that answer one request and end, however many clients take their time to ask;
 - **a handler that answers one request at a time** gives the thread back between two requests, and can have each of
-  them collected by the reactor before it takes one: see ``pooled_handler``.
+  them collected by the reactor before it takes one: see ``handler``.
 
-It works over the servers of this package and over those of the standard library.  Read next: ``pooled_handler``.
+It works over the servers of this package and over those of the standard library.  Read next: ``handler``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from reactor.compat.pool import Connection, Next, Pool, present_connection
-from reactor.compat.waiting_room import Wanted
+from reactor.compat.pooled.pool import Connection, Next, Pool, present_connection
+from reactor.compat.pooled.waiting_room import Wanted
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.compat.base_server import BaseServer as _Server
+    from reactor.compat.serving.base_server import BaseServer as _Server
 else:
     _Server = object
 

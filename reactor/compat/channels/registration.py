@@ -5,7 +5,7 @@ channel: an asyncore client that reconnects does just that.  So a registration r
 socket object.  If either is another one now, the registration is a predecessor's, and what happened to it is not
 told.
 
-The reactor's callbacks only take notes.  Read next: ``channel_watch``, which reads them.
+The reactor's callbacks only take notes.  Read next: ``watch``, which reads them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reactor.compat.pooled_handler import PooledHandlerMixIn
+from reactor.compat.pooled.handler import PooledHandlerMixIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
