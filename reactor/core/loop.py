@@ -141,8 +141,7 @@ class Loop(Engine):
     # -- calls and timers --------------------------------------------------------------------------------------
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
-        """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in the order of the
-        calls."""
+        """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in order of the calls."""
         if self._owner is None or self._thread_id() != self._owner:
             self.check()
             self._wake_host(-inf)
@@ -221,7 +220,7 @@ class Loop(Engine):
 
     def run_once(self, timeout: float | None = None) -> None:
         """Do one turn, which waits at most *timeout* seconds (None: until something happens)."""
-        self._begin()
+        self._begin(can_sleep=timeout != 0)
         try:
             self._owner = self._thread_id()
             self._turn(timeout)
@@ -352,7 +351,7 @@ class Loop(Engine):
         if owner is not None and owner != self._thread_id():
             raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")
 
-    def _begin(self) -> None:
+    def _begin(self, *, can_sleep: bool = True) -> None:
         """Raise unless the loop can be run.  The caller owns it inside its ``try`` only: Ctrl-C may strike here."""
         self.check()
         if self._owner is not None:
@@ -360,13 +359,15 @@ class Loop(Engine):
         if isinstance(self.registry.poller, ForkedPoller):
             self.registry.poller.select()
         self._announced = None
+        if can_sleep:
+            self._signals.heed()
 
     def _end(self) -> None:
         self._owner = None
         self._is_stopping = False
+        self._signals.cease()
         if self._foreign:
-            # Usually the bell has been rung already; not if Ctrl-C struck just after it was silenced.
-            self._wakeup.ring()
+            self._wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
 
     # -- fork --------------------------------------------------------------------------------------------------
 

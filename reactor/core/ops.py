@@ -172,6 +172,12 @@ class Ops:
 
         signal.siginterrupt(signum, False)
 
+    def is_main_thread(self) -> bool:
+        """Tell whether the caller is the main thread, in which alone Python runs the handlers of signals."""
+        import threading
+
+        return threading.main_thread().ident == get_ident()
+
     #: Return the number of the calling thread.  The C function itself: it is asked at every call.
     thread_id = staticmethod(get_ident)
 

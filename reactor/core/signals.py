@@ -4,7 +4,9 @@ A signal can arrive between any two machine instructions, so almost nothing may 
 own C-level handler sets a flag, and the interpreter runs the Python-level handler in the main thread, soon.  Not
 soon enough if that thread is just about to fall asleep in ``epoll_wait``: the flag is set, and nobody looks at
 it.  For this the C-level handler can also write a byte to a descriptor (``signal.set_wakeup_fd``), and the loop
-watches it.
+watches it, whenever it is run by the main thread: the handlers of others need it no less than ours do, Python's own
+for Ctrl-C among them.  In a program with threads, which has the main thread wait for its turn at the interpreter
+just before it sleeps, one Ctrl-C in ten would be lost.
 
 The byte only wakes.  The signal itself is put into a queue by the Python-level handler, which then rings the
 reactor's bell: so a full pipe, or a byte that is read too early, loses nothing.
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 class Signals:
     """The signal handlers of one reactor."""
 
-    __slots__ = ("_arrived", "_callbacks", "_ops", "_pair", "_previous", "_ring", "_unwatch", "_watch")
+    __slots__ = (
+        "_arrived", "_callbacks", "_is_heeding", "_ops", "_pair", "_previous", "_ring", "_unwatch", "_watch",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,21 +55,42 @@ class Signals:
         self._callbacks: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._previous: dict[int, Any] = {}
         self._pair: tuple[socket.socket, socket.socket] | None = None
+        #: ``heed`` was called, and not ``cease``.
+        self._is_heeding = False
+
+    def heed(self) -> None:
+        """Have every signal wake the poller until ``cease``, whosever its handler is.
+
+        Does nothing off the main thread, where no handler runs, and without descriptors for the pair of sockets: a
+        loop that can be run otherwise is run.
+        """
+        if self._is_heeding or not self._ops.is_main_thread():
+            return
+        try:
+            self._open()
+        except OSError:
+            return
+        self._is_heeding = True
+
+    def cease(self) -> None:
+        """Wake the poller only for our own signals, if there are any."""
+        if self._is_heeding:
+            self._is_heeding = False
+            if not self._callbacks:
+                self._release_wakeup_fd()
 
     def add(self, signum: int, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Run ``callback(*args)`` for each *signum* from now on; replaces the callback that it had.
 
         Raises OptionError off the main thread, and for signals that cannot be caught.
         """
-        if self._pair is None:
-            self._open()
+        self._open()
         if signum not in self._callbacks:
             try:
                 previous = self._ops.set_signal(signum, self._note)
                 self._ops.restart_system_calls(signum)
             except (ValueError, OSError) as exc:
-                if not self._callbacks:
-                    self._close_pair()
+                self._close_unless_needed()
                 raise OptionError(
                     f"no handler can be set for signal {signum}: {exc}; "
                     "only the main thread may set one, and SIGKILL and SIGSTOP cannot be caught"
@@ -89,14 +114,14 @@ class Signals:
         except ValueError as exc:
             raise WrongThread(f"the handler of signal {signum} can be put back by the main thread only") from exc
         del self._callbacks[signum], self._previous[signum]
-        if not self._callbacks:
-            self._close_pair()
+        self._close_unless_needed()
         return True
 
     def close(self) -> None:
         """Put back every handler."""
         for signum in list(self._callbacks):
             self.remove(signum)
+        self._close_pair()
 
     def forget_after_fork(self) -> None:
         """In a forked child: what arrived was meant for the parent, and the pair of sockets is the parent's too."""
@@ -106,7 +131,7 @@ class Signals:
     def reopen(self, ring: Callable[[], None]) -> None:
         """After a fork: wake the loop by *ring* from now on."""
         self._ring = ring
-        if self._callbacks:
+        if self._callbacks or self._is_heeding:
             self._open()
 
     def take_arrived(self) -> list[tuple[Callable[..., object], tuple[Any, ...]]]:
@@ -125,19 +150,21 @@ class Signals:
 
     def _open(self) -> None:
         """Have the C-level handler wake the poller, unless somebody else has arranged for being woken."""
-        pair = self._ops.socketpair()
+        if self._pair is None:
+            pair = self._ops.socketpair()
+            try:
+                self._watch(pair[0], self._drain)
+            except OSError:
+                pair[0].close()
+                pair[1].close()
+                raise
+            self._pair = pair
+        fd = self._pair[1].fileno()
         try:
-            self._watch(pair[0], self._drain)
-        except OSError:
-            pair[0].close()
-            pair[1].close()
-            raise
-        self._pair = pair
-        try:
-            previous = self._ops.set_wakeup_fd(pair[1].fileno())
+            previous = self._ops.set_wakeup_fd(fd)
         except ValueError:  # not the main thread, as ``add`` is about to say
             return
-        if previous != -1:
+        if previous not in (-1, fd):
             self._ops.set_wakeup_fd(previous)
 
     def _drain(self) -> None:
@@ -148,16 +175,25 @@ class Signals:
         except BlockingIOError:
             pass
 
+    def _release_wakeup_fd(self) -> None:
+        if self._pair is None:  # a forked child has given it up already
+            return
+        try:
+            current = self._ops.set_wakeup_fd(-1)
+        except ValueError:  # not the main thread, where alone it can have been set
+            return
+        if current not in (-1, self._pair[1].fileno()):
+            self._ops.set_wakeup_fd(current)
+
+    def _close_unless_needed(self) -> None:
+        if not self._callbacks and not self._is_heeding:
+            self._close_pair()
+
     def _close_pair(self) -> None:
         if self._pair is None:
             return
+        self._unwatch(self._pair[0])
+        self._release_wakeup_fd()
         pair, self._pair = self._pair, None
-        self._unwatch(pair[0])
-        try:
-            current = self._ops.set_wakeup_fd(-1)
-            if current not in (-1, pair[1].fileno()):
-                self._ops.set_wakeup_fd(current)
-        except ValueError:  # not the main thread, where alone it can have been set
-            pass
         pair[0].close()
         pair[1].close()

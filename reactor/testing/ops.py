@@ -84,6 +84,10 @@ class ScriptedOps(Ops):
         """Return ``thread``, or the real number of the calling thread."""
         return Ops.thread_id() if self.thread is None else self.thread
 
+    def is_main_thread(self) -> bool:
+        """Return False: no signal comes from outside."""
+        return False
+
     def set_signal(self, signum: int, handler: Any) -> Any:
         """Keep *handler* for ``deliver``."""
         previous = self.handlers.get(signum, signal.SIG_DFL)

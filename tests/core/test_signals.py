@@ -10,12 +10,15 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import pytest
 
+from reactor.core.loop import Loop
 from reactor.errors import OptionError, WrongThread
+from reactor.testing import ScriptedOps
 from tests.core.doubles import Virtual, real_loop, turns, virtual_loop
 
 USR1 = signal.SIGUSR1
@@ -190,6 +193,127 @@ def test_a_signal_that_arrives_just_before_the_loop_sleeps_wakes_it(poller_name:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
     assert not failures
+
+
+@contextmanager
+def heard_by_another_thread(loop: Loop) -> Iterator[None]:
+    """Have USR1, whose handler raises KeyboardInterrupt, arrive in another thread than the main one, in ``run``.
+
+    So the main thread is not interrupted in its system call, as if the signal had come just before that.
+    """
+
+    def receive() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {USR1})
+        signal.pthread_kill(threading.get_ident(), USR1)
+
+    handler = signal.signal(USR1, signal.default_int_handler)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {USR1})
+    thread = threading.Timer(0.05, receive)  # the main thread sleeps by then; if not, the test is weaker
+    try:
+        loop.call_soon(thread.start)
+        yield
+        thread.join()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(USR1, handler)
+
+
+@pytest.mark.parametrize("run", [Loop.run, lambda loop: loop.run_until(lambda: False)])
+def test_a_signal_of_which_the_loop_knows_nothing_wakes_it_too(
+    poller_name: str, run: Callable[[Loop], object]
+) -> None:
+    """Ctrl-C, say: its handler, which raises, runs at once, and not at the next event, which may never come."""
+    with real_loop(poller_name) as (loop, failures):
+        with heard_by_another_thread(loop), pytest.raises(KeyboardInterrupt):
+            run(loop)
+        assert signal.set_wakeup_fd(-1) == -1
+    assert not failures
+
+
+def test_one_turn_that_sleeps_is_woken_by_any_signal(poller_name: str) -> None:
+    """``run_once`` in a program's own loop is no worse than ``run``."""
+
+    def sleep() -> None:
+        while True:
+            loop.run_once()
+
+    with real_loop(poller_name) as (loop, _), heard_by_another_thread(loop), pytest.raises(KeyboardInterrupt):
+        sleep()
+
+
+def test_the_wakeup_descriptor_of_a_host_stays_while_the_loop_runs() -> None:
+    """asyncio reads the numbers of its signals from it: to take them away would be to lose them."""
+    near, far = socket.socketpair()
+    with near, far, real_loop() as (loop, _):
+        near.setblocking(False)
+        signal.set_wakeup_fd(near.fileno())
+        try:
+            loop.call_soon(signal.raise_signal, signal.SIGCHLD)
+            loop.call_soon(loop.stop)
+            handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+            loop.run()
+            signal.signal(signal.SIGCHLD, handler)
+        finally:
+            assert signal.set_wakeup_fd(-1) == near.fileno()
+        assert far.recv(1) == bytes([signal.SIGCHLD])
+
+
+def test_a_loop_in_another_thread_opens_nothing_for_signals() -> None:
+    """No handler of Python's runs there."""
+    with real_loop() as (loop, _):
+        loop.call_soon(loop.stop)
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        thread.join()
+        assert loop._signals._pair is None
+
+
+def test_a_loop_runs_without_descriptors_for_signals() -> None:
+    """EMFILE: whoever has a loop already can run it; the pair of sockets is tried for again the next time."""
+    ops = ScriptedOps().script("is_main_thread", True, True).script("socketpair", OSError(errno.EMFILE, "full"))
+    with Loop(ops=ops) as loop:
+        for is_full in (True, False):
+            loop.call_soon(loop.stop)
+            loop.run()
+            assert (loop._signals._pair is None) is is_full
+
+
+def test_a_handler_that_is_removed_during_a_run_leaves_the_loop_awake_for_others() -> None:
+    """The wakeup descriptor is given back at the end of the run, not before."""
+    with real_loop() as (loop, _):
+        loop.add_signal_handler(USR1, print)
+        loop.call_soon(loop.remove_signal_handler, USR1)
+        found: list[int] = []
+
+        def look() -> None:
+            found.append(signal.set_wakeup_fd(-1))
+            signal.set_wakeup_fd(found[0])
+            loop.stop()
+
+        loop.call_later(0, look)
+        loop.run()
+        assert found[0] >= 0
+        assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_forked_child_that_goes_on_is_woken_by_any_signal() -> None:
+    """It gives up the parent's pair of sockets and has, after ``reopen``, one of its own."""
+    with real_loop() as (loop, _):
+
+        def fork() -> None:
+            child = os.fork()
+            if child == 0:
+                try:
+                    before = loop._signals._pair
+                    loop.reopen()
+                    os._exit(0 if before is None and loop._signals._pair is not None else 1)
+                finally:
+                    os._exit(2)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            loop.stop()
+
+        loop.call_soon(fork)
+        loop.run()
 
 
 def test_no_signal_is_lost_when_the_wakeup_pipe_is_full() -> None:

@@ -208,16 +208,16 @@ def test_what_threads_posted_is_not_forgotten_when_ctrl_c_struck_after_the_bell_
     steps: list[str] = []
     virtual.loop.call_soon_threadsafe(steps.append, "posted")
     virtual.loop.add_signal_handler(10, print)
-    take = virtual.loop._signals.take_arrived
-    arrived = iter([KeyboardInterrupt])
+    signals = virtual.loop._signals
 
     class Interrupted:
         def take_arrived(self) -> object:
-            for error in arrived:
-                raise error
-            return take()
+            raise KeyboardInterrupt
 
-    signals, virtual.loop._signals = virtual.loop._signals, Interrupted()  # type: ignore[assignment]
+        def __getattr__(self, name: str) -> object:
+            return getattr(signals, name)
+
+    virtual.loop._signals = Interrupted()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         virtual.loop.run_once()
     virtual.loop._signals = signals
