@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Sequence
 
 
@@ -189,8 +190,46 @@ class ConnectCancelled(ConnectionFailure):
     """The attempt was cancelled by its owner."""
 
 
-class ResolutionFailed(ConnectionFailure):
-    """A name has no address; ``__cause__`` is the ``socket.gaierror`` of the system's resolver."""
+class LookupFailed(ConnectionFailure):
+    """A name or an address could not be looked up.
+
+    ``str()`` says so for a person, with what can be done; ``errno`` and ``strerror`` are those of the system, and
+    ``__cause__`` is what it raised.
+    """
+
+    def __init__(self, message: str, number: int | None = None, strerror: str | None = None) -> None:
+        super().__init__(*([message] if number is None else [number, strerror]))
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.errno, self.strerror)
+
+
+class ResolutionFailed(LookupFailed, socket.gaierror):
+    """A name has no address, or none could be found out; ``errno`` is one of the EAI numbers of getaddrinfo(3)."""
+
+
+class HostUnknown(LookupFailed, socket.herror):
+    """An address has no name, or none could be found out; ``errno`` is an h_errno, see gethostbyaddr(3)."""
+
+
+class LookupTimeout(LookupFailed, TimeoutError):
+    """No answer came in the time allowed.  The question goes on in its thread, and what it finds is remembered."""
+
+
+class ResolutionTimeout(LookupTimeout, ResolutionFailed):
+    """No answer about a name came in time; ``errno`` is EAI_AGAIN."""
+
+
+class HostTimeout(LookupTimeout, HostUnknown):
+    """No answer about an address came in time; ``errno`` is TRY_AGAIN, 2."""
+
+
+class LookupCancelled(LookupFailed):
+    """The look-up was cancelled by its owner."""
 
 
 # -- this machine's limits -------------------------------------------------------------------------------------
@@ -223,6 +262,10 @@ class BindFailed(SystemLimit, OSError):
 
 class StoreUnavailable(SystemLimit, OSError):
     """A directory cannot keep uploads: another server has it, or its file system lacks what that takes."""
+
+
+class ServiceUnknown(SystemLimit, OSError):
+    """The tables of this system, services(5) and protocols(5), do not have that name or number."""
 
 
 class DescriptorClosed(SystemLimit, OSError):

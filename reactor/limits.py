@@ -82,8 +82,19 @@ KEEPALIVE_IDLE = 60
 KEEPALIVE_INTERVAL = 15
 KEEPALIVE_COUNT = 4
 
-#: Threads that look names up for one reactor.
+#: Threads that look names up for one reactor, and questions that may wait for one of them.  libuv has 4 threads,
+#: for names and files together, and no bound on what waits.
 RESOLVER_THREADS = 4
+RESOLVER_QUEUE = 1024
+
+#: The longest host name that is looked up, in characters: 255 bytes in DNS (RFC 1035, section 2.3.4).
+MAX_HOST_NAME = 255
+
+#: Seconds for which the addresses of a name are believed, seconds for which it is believed to have none, and how
+#: many answers are remembered.  Firefox and Chrome: 60 s; Java: 30 s and 10 s; Chrome has 1000 entries.
+NAME_LIFETIME = 60.0
+NAME_NEGATIVE_LIFETIME = 10.0
+NAME_CACHE_ENTRIES = 1024
 
 # -- framing ---------------------------------------------------------------------------------------------------
 

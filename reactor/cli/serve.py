@@ -24,7 +24,7 @@ from reactor.cli.terminal import announce, tell
 from reactor.errors import KeyRefused, OptionError, ResolutionFailed, os_error_text
 from reactor.framing.scanner import accel_status
 from reactor.limits import BACKLOG
-from reactor.net.resolver import ADVICE
+from reactor.net.name_failures import ADVICE
 from reactor.service.catalog import SERVICES
 from reactor.service.key_file import read_keys
 from reactor.service.server import GRACE, Server
@@ -160,7 +160,8 @@ def advised(failure: ResolutionFailed, host: str) -> ResolutionFailed:
     cause = failure.__cause__
     if not isinstance(cause, socket.gaierror):
         return failure
-    return ResolutionFailed(f"{host!r} has no address: {cause.strerror}{ADVICE.get(cause.errno or 0, '')}")
+    advice = ADVICE.get(cause.errno or 0, "")
+    return ResolutionFailed(f"{host!r} has no address: {cause.strerror}{advice}", cause.errno, cause.strerror)
 
 
 def where(server: Server) -> str:

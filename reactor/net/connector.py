@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from functools import partial
 
 from reactor.errors import (
     AddressError,
@@ -29,8 +30,8 @@ from reactor.errors import (
     ConnectFailed,
     ConnectionFailure,
     ConnectTimeout,
+    LookupFailed,
     OptionError,
-    ResolutionFailed,
     os_error_text,
 )
 from reactor.limits import CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Handle, Timer
     from reactor.net.hub import Hub
-    from reactor.net.resolver import Lookup, Resolver, Result, Target
+    from reactor.net.lookup import Lookup
+    from reactor.net.name_requests import Target
+    from reactor.net.resolver import Resolver
     from reactor.net.stream import Stream
 
     #: A host and a port, a Unix path, or addresses as a look-up gives them.
@@ -72,8 +75,8 @@ class Connector:
     """
 
     __slots__ = (
-        "_attempt_delay", "_begin", "_deadline", "_hub", "_local", "_lookup", "_make_stream", "_next", "_options",
-        "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
+        "_attempt_delay", "_begin", "_deadline", "_forget", "_hub", "_local", "_lookup", "_make_stream", "_next",
+        "_options", "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +105,8 @@ class Connector:
         self._next: Timer | None = None
         self._begin: Handle | None = None
         self._lookup: Lookup | None = None
+        #: Has the resolver forget addresses that were of no use.
+        self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
         self.stream: Stream | None = None
         self.protocol = factory()
@@ -109,6 +114,7 @@ class Connector:
         self._deadline = None if timeout is None else hub.loop.call_later(timeout, self._expire, timeout)
         if isinstance(goal, tuple):
             self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
+            self._forget = partial(resolver.forget, goal[0])
         else:
             self._begin = hub.loop.call_soon(self._on_resolved, _targets_of(goal))
         #: Not a transport, but something to be aborted before the reactor is closed.
@@ -131,8 +137,8 @@ class Connector:
 
     # -- the line of addresses ---------------------------------------------------------------------------------
 
-    def _on_resolved(self, result: Result) -> None:
-        if isinstance(result, ResolutionFailed):
+    def _on_resolved(self, result: list[Target] | LookupFailed) -> None:
+        if isinstance(result, LookupFailed):
             self._fail(result)
             return
         self.state = "connecting"
@@ -180,6 +186,8 @@ class Connector:
             raise
 
     def _fail(self, exc: ConnectionFailure, state: str = "failed") -> None:
+        if self.state == "connecting" and state == "failed" and self._forget is not None:
+            self._forget()  # the name may have moved: the next one to try shall ask again
         self._end(state)
         self._hub.counters.connect_failures += 1
         if hasattr(self.protocol, "connection_failed"):

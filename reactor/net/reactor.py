@@ -325,6 +325,14 @@ class Reactor(Loop):
             forget_path = getattr(transport, "forget_path", None)
             if forget_path is not None:
                 forget_path()
+        if self._resolver is not None:
+            self._resolver.forget_threads()
+
+    def reopen(self) -> None:
+        """In a forked child: make the reactor usable again, see ``Loop.reopen``; open look-ups are asked anew."""
+        super().reopen()
+        if self._resolver is not None:
+            self._resolver.resume()
 
     def set_probe(self, probe: Probe | None) -> None:
         """Have *probe* watch this reactor and its transports from now on; None for nobody."""

@@ -1,33 +1,41 @@
 """Looking names up without keeping the loop waiting.
 
-getaddrinfo(3) knows everything that a system is set up to know about names (files, DNS, mDNS, search domains),
-and it blocks, for half a minute when a name server is dead.  So it runs in a thread, and the answer comes back
-the one way that leads into the loop from outside: ``call_soon_threadsafe``.
+getaddrinfo(3) and its kin know everything that a system is set up to know about names (files, DNS, mDNS, search
+domains), and they block, for half a minute when a name server is dead.  So each question runs in a thread, and
+the answer comes back the one way that leads into the loop from outside: ``call_soon_threadsafe``.
+
+What needs no thread does not get one: a number, a name of the host table, an answer that is remembered.  What is
+being asked already is not asked again: whoever wants the same answer waits for the same thread.
 
 A thread lives for one question.  It is given everything when it starts and shares nothing, so there is no lock,
 no queue between threads, nobody idle to wake up at the end, and a forked child inherits no half of anything.
 The rejected choice, a pool of waiting threads, saves a tenth of a millisecond on a question that takes
-several.  No more than ``RESOLVER_THREADS`` ask at a time; further questions wait in the loop's thread, and
-their time runs meanwhile.
+several.  No more than ``threads`` ask at a time; further questions wait in the loop's thread, a bounded number of
+them, and the time of those who wait for them runs meanwhile.
 
-A thread cannot be torn out of getaddrinfo(3).  A question that is cancelled, or has timed out, is forgotten at
+A thread cannot be torn out of getaddrinfo(3).  A look-up that is cancelled, or has timed out, is forgotten at
 once, but its thread goes on to the end and until then keeps its place, so that a dead name server cannot make
 this process collect threads.  The threads are daemons: none of them delays the end of the program.
 
-A numeric address needs no thread and is still answered from the loop, never from inside ``lookup``: a callback that
-comes sometimes before and sometimes after the call returns is two programs in one.
+In a forked child the threads are gone and their questions are not: ``reopen`` has them asked anew.
 
 Read next: ``connector``, which asks.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import deque
 
-from reactor.errors import OptionError, ReactorClosed, ResolutionFailed
-from reactor.limits import RESOLVER_THREADS
-from reactor.net.addresses import checked_host, checked_port, numeric_family
+from reactor.errors import OptionError, ReactorClosed
+from reactor.limits import RESOLVER_QUEUE, RESOLVER_THREADS
+from reactor.net import name_requests
+from reactor.net.host_table import HostTable
+from reactor.net.lookup import Lookup, Question
+from reactor.net.name_cache import NameCache
+from reactor.net.name_failures import is_lasting
+from reactor.net.name_requests import Request
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -36,113 +44,72 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.core.handles import Timer
-    from reactor.core.ops import Ops
     from reactor.net.hub import Hub
 
-    #: Family, kind, protocol and socket address.
-    Target = tuple[int, int, int, Any]
-    Result = list[Target] | ResolutionFailed
+    Callback = Callable[[Any], object] | None
 
 #: Seconds for one look-up.  The resolver of glibc asks each name server twice and waits 5 s, see resolv.conf(5).
 LOOKUP_TIMEOUT = 20.0
-
-#: What a person can do about some answers of getaddrinfo(3); the others speak for themselves.
-ADVICE = {
-    socket.EAI_AGAIN: "; the name servers do not answer: try again later",
-    socket.EAI_NONAME: "; check the spelling",
-}
-
-
-class Lookup:
-    """A question that is being answered.  Made by ``Resolver.lookup``."""
-
-    __slots__ = ("_callback", "_question", "_timer")
-
-    def __init__(self, question: tuple[Any, ...], callback: Callable[[Result], object]) -> None:
-        self._question = question
-        self._callback: Callable[[Result], object] | None = callback
-        self._timer: Timer | None = None
-
-    def __repr__(self) -> str:
-        state = "done" if self.is_done() else "open"
-        return f"<{type(self).__name__} of {self._question[0]!r}, {state}>"
-
-    def is_done(self) -> bool:
-        """Tell whether the callback has run, or never will."""
-        return self._callback is None
-
-    def cancel(self) -> None:
-        """Make sure that the callback never runs.  Calling it twice, or too late, does nothing.  Loop thread."""
-        self._callback = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def answer(self, result: Result) -> None:
-        """Run the callback with *result*, unless that has happened or is not to happen."""
-        callback = self._callback
-        self.cancel()
-        if callback is not None:
-            callback(result)
-
-    def start_clock(self, hub: Hub, timeout: float) -> None:
-        """Answer with a failure in *timeout* seconds."""
-        self._timer = hub.loop.call_later(timeout, self._expire, timeout)
-
-    def _expire(self, timeout: float) -> None:
-        self.answer(self.failure(TimeoutError(f"the look-up took longer than {timeout:g} s")))
-
-    def ask(self, ops: Ops, more_flags: int = 0) -> Result:
-        """Ask the system and return what it says; blocks, and may run in any thread."""
-        host, port, family, kind, flags = self._question
-        try:
-            found = ops.getaddrinfo(host, port, family, kind, 0, flags | more_flags)
-            if found:
-                return list(dict.fromkeys((*target, address) for *target, _, address in found))
-            return self.failure(socket.gaierror(socket.EAI_NONAME, "the system returned none"))
-        except Exception as exc:
-            return self.failure(exc)
-
-    def failure(self, cause: Exception) -> ResolutionFailed:
-        """Return the answer that there is none, because of *cause*."""
-        advice = ADVICE.get(cause.errno or 0, "") if isinstance(cause, socket.gaierror) else ""
-        text = getattr(cause, "strerror", None) or cause
-        failure = ResolutionFailed(f"{self._question[0]!r} has no address: {text}{advice}")
-        failure.__cause__ = cause
-        return failure
 
 
 class Worker:
     """A thread with one question."""
 
-    __slots__ = ("_hub", "is_through", "lookup", "thread")
+    __slots__ = ("_hub", "_question", "is_through", "thread")
 
-    def __init__(self, hub: Hub, lookup: Lookup, then: Callable[[Lookup, Result], object]) -> None:
+    def __init__(self, hub: Hub, question: Question, then: Callable[[Question, Any], object]) -> None:
         self._hub = hub
-        self.lookup = lookup
+        self._question = question
         #: The answer is there, and the thread is about to end.
         self.is_through = False
         self.thread: threading.Thread = hub.ops.start_thread(lambda: self._run(then), "reactor-resolver")
 
-    def _run(self, then: Callable[[Lookup, Result], object]) -> None:
-        result = self.lookup.ask(self._hub.ops)
+    def _run(self, then: Callable[[Question, Any], object]) -> None:
+        answer = self._question.request.ask(self._hub.ops)
         self.is_through = True
         try:
-            self._hub.loop.call_soon_threadsafe(then, self.lookup, result)
+            self._hub.loop.call_soon_threadsafe(then, self._question, answer)
         except ReactorClosed:
             pass  # there is nobody left who wants to know
 
 
 class Resolver:
-    """Answers questions for the addresses of names.  One for each reactor; loop thread only."""
+    """Answers questions about names, in the words of the ``socket`` module.
 
-    __slots__ = ("_hub", "_waiting", "_workers")
+    One for each reactor; loop thread only.  Each method returns a Lookup at once: a future whose result is what the
+    function of that name returns.  *callback* is given the result from the loop, once, unless the look-up is
+    cancelled; a failure is a result, a LookupFailed that is a ``socket.gaierror`` or ``socket.herror`` as well.
+    *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port, and
+    OptionError for a timeout that is not positive.
+
+    ``hosts`` are names with addresses of the program's own, see ``HostTable``; ``cache`` is what has been answered
+    and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
+    """
+
+    __slots__ = ("_hub", "_questions", "_threads", "_waiting", "_workers", "cache", "hosts")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._waiting: deque[Lookup] = deque()
+        self.cache = NameCache()
+        self.hosts = HostTable()
+        self._threads = RESOLVER_THREADS
+        #: Every question without an answer, and those of them that no thread has begun to ask.
+        self._questions: dict[tuple[Any, ...], Question] = {}
+        self._waiting: deque[Question] = deque()
         self._workers: list[Worker] = []
+
+    @property
+    def threads(self) -> int:
+        """How many threads may ask at a time, at least 1; a smaller number ends none that asks already."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, number: int) -> None:
+        if number < 1:
+            raise OptionError(f"at least one thread must look names up, not {number!r}")
+        self._threads = number
+
+    # -- from a name to addresses ------------------------------------------------------------------------------
 
     def lookup(
         self,
@@ -153,52 +120,192 @@ class Resolver:
         kind: int = socket.SOCK_STREAM,
         flags: int = 0,
         timeout: float | None = LOOKUP_TIMEOUT,
-        callback: Callable[[Result], object],
+        callback: Callback = None,
     ) -> Lookup:
-        """Find the addresses of *host* and run ``callback(result)`` from the loop, once, unless it is cancelled.
+        """Find the addresses of *host* as a connector wants them.
 
         The result is a list of ``(family, kind, protocol, address)`` in the order of preference of
-        getaddrinfo(3), never empty, or a ResolutionFailed whose ``__cause__`` is the ``gaierror`` of the
-        system, or a TimeoutError after *timeout* seconds.  *host* None means this machine: the loopback, or
-        with AI_PASSIVE every interface.
-
-        Raises AddressError for what is no host or no port, and OptionError for a *timeout* that is not positive.
+        getaddrinfo(3), never empty and without duplicates.  *host* None means this machine: the loopback, or with
+        AI_PASSIVE every interface.
         """
-        self._hub.loop.check()
+        return self._begin(name_requests.targets(self.hosts, host, port, family, kind, flags), timeout, callback)
+
+    def getaddrinfo(
+        self,
+        host: str | None,
+        port: int | str | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        *,
+        timeout: float | None = LOOKUP_TIMEOUT,
+        callback: Callback = None,
+    ) -> Lookup:
+        """Find ``(family, type, proto, canonical name, address)`` of *host* and *port*, see socket.getaddrinfo."""
+        request = name_requests.getaddrinfo(self.hosts, host, port, family, type, proto, flags)
+        return self._begin(request, timeout, callback)
+
+    def gethostbyname(
+        self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
+    ) -> Lookup:
+        """Find the first IPv4 address of *host*, as text; "" is 0.0.0.0, "<broadcast>" 255.255.255.255."""
+        return self._begin(name_requests.gethostbyname(self.hosts, host), timeout, callback)
+
+    def gethostbyname_ex(
+        self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
+    ) -> Lookup:
+        """Find (name, aliases, IPv4 addresses) of *host*, see socket.gethostbyname_ex."""
+        return self._begin(name_requests.gethostbyname_ex(self.hosts, host), timeout, callback)
+
+    # -- from an address to names ------------------------------------------------------------------------------
+
+    def gethostbyaddr(
+        self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
+    ) -> Lookup:
+        """Find (name, aliases, addresses) of a numeric address, or of the first address of a name."""
+        return self._begin(name_requests.gethostbyaddr(self.hosts, host), timeout, callback)
+
+    def getfqdn(
+        self, host: str = "", *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
+    ) -> Lookup:
+        """Find the complete name of *host*, "": of this machine.  The result is *host* if it has none."""
+        return self._begin(name_requests.getfqdn(self.hosts, host, self._hub.ops), timeout, callback)
+
+    def getnameinfo(
+        self,
+        address: tuple[str, int] | tuple[str, int, int, int],
+        flags: int = 0,
+        *,
+        timeout: float | None = LOOKUP_TIMEOUT,
+        callback: Callback = None,
+    ) -> Lookup:
+        """Find (host, service) of a socket address, such as a peer's, see socket.getnameinfo."""
+        return self._begin(name_requests.getnameinfo(self.hosts, address, flags), timeout, callback)
+
+    # -- services and protocols --------------------------------------------------------------------------------
+
+    def getservbyname(
+        self,
+        name: str,
+        protocol: str | None = None,
+        *,
+        timeout: float | None = LOOKUP_TIMEOUT,
+        callback: Callback = None,
+    ) -> Lookup:
+        """Find the port of the service *name*, such as "http".  A failure is a ServiceUnknown."""
+        return self._begin(name_requests.getservbyname(name, protocol), timeout, callback)
+
+    def getservbyport(
+        self,
+        port: int,
+        protocol: str | None = None,
+        *,
+        timeout: float | None = LOOKUP_TIMEOUT,
+        callback: Callback = None,
+    ) -> Lookup:
+        """Find the name of the service at *port*.  A failure is a ServiceUnknown."""
+        return self._begin(name_requests.getservbyport(port, protocol), timeout, callback)
+
+    def getprotobyname(
+        self, name: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
+    ) -> Lookup:
+        """Find the number of the protocol *name*, such as "icmp".  A failure is a ServiceUnknown."""
+        return self._begin(name_requests.getprotobyname(name), timeout, callback)
+
+    # -- what is known -----------------------------------------------------------------------------------------
+
+    def forget(self, host: str) -> None:
+        """Forget what was answered about *host*: it turned out to be of no use."""
+        name = host.lower()
+        self.cache.discard(lambda key: key[0] == name)
+
+    def _begin(self, request: Request, timeout: float | None, callback: Callback) -> Lookup:
+        """Answer *request* with what is known, have the same question's answer serve it too, or have it asked."""
+        loop = self._hub.loop
+        loop.check()
         if timeout is not None and not timeout > 0:
             raise OptionError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-        name = None if host is None else checked_host(host)
-        lookup = Lookup((name, checked_port(port), family, kind, flags), callback)
-        if name is None or numeric_family(name):
-            self._hub.loop.call_soon(self._answer_now, lookup)
+        lookup = Lookup(request, callback)
+        if request.is_instant:
+            loop.call_soon(self._answer_now, lookup, request)
             return lookup
-        if timeout is not None:
-            lookup.start_clock(self._hub, timeout)
-        self._waiting.append(lookup)
+        answer = self.cache.get(request.key, loop.time())
+        if answer is not None:
+            loop.call_soon(lookup.answer, answer)
+            return lookup
+        question = self._questions.get(request.key) or self._pose(request)
+        if question is None:
+            text = f"{len(self._waiting)} look-ups wait for a thread already"
+            loop.call_soon(lookup.answer, BlockingIOError(errno.EAGAIN, text))
+            return lookup
+        lookup.wait_for(question, loop, timeout)
         self._start_workers()
         return lookup
 
-    def _answer_now(self, lookup: Lookup) -> None:
-        if not lookup.is_done():
-            lookup.answer(lookup.ask(self._hub.ops, socket.AI_NUMERICHOST))
+    def _answer_now(self, lookup: Lookup, request: Request) -> None:
+        if not lookup.done():
+            lookup.answer(request.ask(self._hub.ops))
+
+    # -- what is asked -----------------------------------------------------------------------------------------
+
+    def _pose(self, request: Request) -> Question | None:
+        """Return a question that waits for a thread; None if there are too many of those."""
+        if len(self._waiting) >= RESOLVER_QUEUE:
+            self._drop_unwanted()
+            if len(self._waiting) >= RESOLVER_QUEUE:
+                return None
+        question = self._questions[request.key] = Question(request)
+        self._waiting.append(question)
+        return question
+
+    def _drop_unwanted(self) -> None:
+        """Drop the questions that nobody waits for any more."""
+        waiting, self._waiting = self._waiting, deque()
+        for question in waiting:
+            if question.lookups:
+                self._waiting.append(question)
+            else:
+                del self._questions[question.request.key]
 
     def _start_workers(self) -> None:
         """Give waiting questions to threads, as many as may run."""
         self._workers = [worker for worker in self._workers if worker.thread.is_alive()]
         busy = sum(not worker.is_through for worker in self._workers)
-        while self._waiting and busy < RESOLVER_THREADS:
-            lookup = self._waiting.popleft()
-            if lookup.is_done():
+        while self._waiting and busy < self._threads:
+            question = self._waiting.popleft()
+            if not question.lookups:
+                del self._questions[question.request.key]
                 continue
             try:
-                self._workers.append(Worker(self._hub, lookup, self._on_answered))
+                self._workers.append(Worker(self._hub, question, self._on_answered))
                 busy += 1
             except RuntimeError as exc:  # the system has no thread left
-                self._hub.loop.call_soon(lookup.answer, lookup.failure(exc))
+                self._settle(question, exc)
 
-    def _on_answered(self, lookup: Lookup, result: Result) -> None:
+    def _on_answered(self, question: Question, answer: Any) -> None:
+        self._settle(question, answer)
         self._start_workers()
-        lookup.answer(result)
+
+    def _settle(self, question: Question, answer: Any) -> None:
+        """Remember *answer*, and have everybody told who waits for it."""
+        request = question.request
+        self._questions.pop(request.key, None)
+        if is_lasting(answer):
+            self.cache.put(request.key, answer, self._hub.loop.time())
+        for lookup in question.lookups:
+            self._hub.loop.call_soon(lookup.answer, answer)
+
+    # -- the end, and a fork -----------------------------------------------------------------------------------
+
+    def forget_threads(self) -> None:
+        """In a forked child: the threads are the parent's, and so are their answers."""
+        self._workers.clear()
+        self._waiting = deque(self._questions.values())
+
+    def resume(self) -> None:
+        """In a forked child whose reactor was opened anew: ask what is still to be asked."""
+        self._start_workers()
 
     def close(self) -> None:
         """Forget every question and wait for the threads that are ending; those inside getaddrinfo end by
@@ -206,11 +313,12 @@ class Resolver:
 
         What they find is dropped.  Idempotent.
         """
-        for lookup in self._waiting:
-            lookup.cancel()
+        for question in self._questions.values():
+            for lookup in list(question.lookups):
+                lookup.cancel()
+        self._questions.clear()
         self._waiting.clear()
         for worker in self._workers:
-            worker.lookup.cancel()
             if worker.is_through:
                 worker.thread.join()
         self._workers.clear()

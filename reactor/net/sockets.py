@@ -93,7 +93,8 @@ def _look_up(ops: Ops, host: str | None, port: int, kind: int) -> list[Target]:
     try:
         found = ops.getaddrinfo(host, port, 0, kind, 0, socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as exc:
-        raise ResolutionFailed(f"{host!r} has no address: {exc}") from exc
+        number, text = getattr(exc, "errno", socket.EAI_NONAME), getattr(exc, "strerror", str(exc))
+        raise ResolutionFailed(f"{host!r} has no address: {exc}", number, text) from exc
     return [(family, kind, proto, address) for family, kind, proto, _, address in found]
 
 

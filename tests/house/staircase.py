@@ -39,7 +39,8 @@ FLOORS: tuple[dict[str, str], ...] = (
         "net/": """
             addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
             pump_choice batch hub write_half read_half stream multicast destinations datagram datagram_batch
-            resolver listener attempt connector reactor sendfile __init__
+            name_cache host_table name_failures name_requests lookup resolver listener attempt connector
+            reactor sendfile __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },

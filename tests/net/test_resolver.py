@@ -119,7 +119,7 @@ def test_family_and_kind_are_passed_on_and_duplicates_are_dropped() -> None:
         )
         stage.until(answered(answers, 1))
     assert answers == [[TARGET]]
-    assert ("getaddrinfo", "name", 80, socket.AF_INET, socket.SOCK_DGRAM, 0, 7) in ops.calls
+    assert ("getaddrinfo", "name", 0, socket.AF_INET, socket.SOCK_DGRAM, 0, 7) in ops.calls
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_family_and_kind_are_passed_on_and_duplicates_are_dropped() -> None:
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "try again later"),
         (UnicodeError("label too long"), "label too long"),
         (ZeroDivisionError("a bug"), "a bug"),
-        ([], "returned none"),
+        ([], "No address associated"),
     ],
 )
 def test_the_answer_is_a_failure_with_its_cause_when_there_is_no_address(step: Any, text: str) -> None:
