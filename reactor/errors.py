@@ -175,11 +175,15 @@ class ConnectionFailure(ReactorError, ConnectionError):
 
 
 class ConnectFailed(ConnectionFailure):
-    """Every address was tried and none answered; ``attempts`` holds one ``(address, exception)`` for each."""
+    """Every address was tried and none answered; ``attempts`` holds one ``(address, exception)`` for each.
+
+    ``errno`` is that of the last attempt, as connect_ex() would have returned it, or None.
+    """
 
     def __init__(self, message: str, attempts: Sequence[tuple[object, BaseException]] = ()) -> None:
         super().__init__(message)
         self.attempts: list[tuple[object, BaseException]] = list(attempts)
+        self.errno = getattr(self.attempts[-1][1], "errno", None) if self.attempts else None
 
 
 class ConnectTimeout(ConnectFailed, TimeoutError):

@@ -26,6 +26,7 @@ from reactor.errors import AddressError
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 #: Bytes in ``sockaddr_un.sun_path`` with the NUL that ends a path: see unix(7); 104 on the BSDs and macOS.
@@ -125,6 +126,23 @@ def numeric_family(host: str) -> int:
     except (OSError, ValueError):
         return 0
     return family
+
+
+def scoped_address(address: Any, interface_index: Callable[[str], int]) -> Any:
+    """Return the socket address *address* with the ``%zone`` of its host as the number that the kernel wants.
+
+    A link-local address means something on one interface only, so it is written ``fe80::1%eth0``; sockaddr_in6 has
+    a field of its own for that, and Python's socket methods drop a zone that they find in the text.
+    *interface_index* is ``ops.interface_index``.  Raises AddressError if there is no such interface.
+    """
+    host, mark, zone = address[0].partition("%")
+    if not mark:
+        return address
+    try:
+        scope = int(zone) if zone.isascii() and zone.isdigit() else interface_index(zone)
+    except OSError as exc:
+        raise AddressError(f"{address[0]!r} is on no interface of this machine: {exc.strerror}") from exc
+    return host, address[1], address[2] if len(address) > 2 else 0, scope
 
 
 def checked_unix_path(path: str | bytes | os.PathLike[str]) -> str | bytes:

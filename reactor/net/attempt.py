@@ -102,12 +102,13 @@ class Attempt:
 def open_attempt(
     hub: Hub, target: Target, local: tuple[int, Any] | None, options: SocketOptions, then: Then
 ) -> Attempt:
-    """Begin to connect to *target*, from *local* (family and address) if given; see ``Attempt`` for *then*.
+    """Begin to connect to *target*, from *local* (family, 0 for any, and address) if given; see ``Attempt`` for
+    *then*.
 
     Raises OSError (also for a *local* of another family), OptionError, DescriptorTooLarge; nothing stays open then.
     """
     family, kind, proto, address = target
-    if local is not None and local[0] != family:
+    if local is not None and local[0] not in (0, family):
         raise OSError(errno.EAFNOSUPPORT, "the local address is of another family")
     sock = hub.ops.socket(family, kind, proto)
     try:

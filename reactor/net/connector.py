@@ -35,7 +35,14 @@ from reactor.errors import (
     os_error_text,
 )
 from reactor.limits import CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
-from reactor.net.addresses import checked_host, checked_port, checked_unix_path, format_address, numeric_family
+from reactor.net.addresses import (
+    checked_host,
+    checked_port,
+    checked_unix_path,
+    format_address,
+    numeric_family,
+    scoped_address,
+)
 from reactor.net.attempt import Attempt, open_attempt
 from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions
 
@@ -56,6 +63,9 @@ if TYPE_CHECKING:
     #: A host and a port, a Unix path, or addresses as a look-up gives them.
     Destination = tuple[str, int] | str | bytes | os.PathLike[str] | list[Target]
 
+    #: Host and port, and for IPv6 perhaps flow and scope.
+    LocalAddress = tuple[str, int] | tuple[str, int, int, int]
+
 
 class Connector:
     """A connection in the making.  Made by ``connect_tcp`` and ``connect_unix``; loop thread only.
@@ -63,7 +73,8 @@ class Connector:
     *destination* is ``(host, port)``, a Unix path, or a list of ``(family, kind, protocol, address)``.
     *timeout* bounds looking up and connecting together, in seconds; None: no bound.  *attempt_delay* is how
     long an address may be silent before the next one is tried as well.  *local_address* is ``(numeric host,
-    port)``; port 0: any.  ``make_stream(sock, protocol, peer_address)`` builds the stream and calls
+    port)``, or with flow and scope for IPv6; host "" is any address of this machine, and port 0 any port.
+    ``make_stream(sock, protocol, peer_address)`` builds the stream and calls
     ``connection_made``.
 
     ``state`` is "resolving", "connecting", "connected", "failed" or "cancelled"; ``stream`` is there when
@@ -89,12 +100,12 @@ class Connector:
         make_stream: Callable[[socket.socket, Any, Any], Stream],
         timeout: float | None = CONNECT_TIMEOUT,
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
-        local_address: tuple[str, int] | None = None,
+        local_address: LocalAddress | None = None,
         options: SocketOptions = DEFAULT_OPTIONS,
     ) -> None:
         hub.loop.check()
         goal: Any = _checked_destination(destination)
-        self._local = _checked_local(local_address, goal)
+        self._local = _checked_local(local_address, goal, hub.ops.interface_index)
         self._attempt_delay = _checked_delay(timeout, attempt_delay)
         self._hub = hub
         self._make_stream = make_stream
@@ -247,17 +258,24 @@ def _checked_destination(destination: Any) -> Any:
     return checked_unix_path(destination)
 
 
-def _checked_local(local: tuple[str, int] | None, destination: Any) -> tuple[int, Any] | None:
-    """Return family and address of *local*.  It must be numeric: bind(2) would look a name up, and block."""
+def _checked_local(
+    local: LocalAddress | None, destination: Any, interface_index: Callable[[str], int]
+) -> tuple[int, Any] | None:
+    """Return family (0: any) and address of *local*.  It must be numeric: bind(2) would look a name up, and
+    block."""
     if local is None:
         return None
     if isinstance(destination, str | bytes):
         raise OptionError("local_address is for TCP; a Unix client needs none")
-    host, port = local
+    if not (isinstance(local, tuple) and 2 <= len(local) <= 4):
+        raise AddressError(f"local_address is (numeric host, port), not {local!r}")
+    host, port = local[0], checked_port(local[1])
+    if host == "":
+        return 0, ("", port)
     family = numeric_family(checked_host(host))
-    if not family:
-        raise AddressError(f"local_address needs a numeric address of this machine, not {host!r}")
-    return family, (host, checked_port(port))
+    if not family or (family == socket.AF_INET and len(local) > 2):
+        raise AddressError(f"local_address needs a numeric address of this machine, not {local!r}")
+    return family, scoped_address((host, port, *local[2:]), interface_index)
 
 
 def _checked_delay(timeout: float | None, attempt_delay: float) -> float:

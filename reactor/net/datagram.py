@@ -89,7 +89,7 @@ class DatagramEndpoint(MulticastMember):
         self._watermarks = watermarks
         self._remote = _peer_of(sock)
         self._is_unix = sock.family == socket.AF_UNIX
-        self._destinations = Destinations(sock.family, self._remote)
+        self._destinations = Destinations(sock.family, self._remote, hub.ops.interface_index)
         self._unix_path = None if unix_path is None else (unix_path, hub.ops.path_identity(unix_path))
         self._queue: deque[tuple[bytes, Any]] = deque()
         self._pending_bytes = 0

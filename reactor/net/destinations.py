@@ -13,22 +13,33 @@ from __future__ import annotations
 import socket
 
 from reactor.errors import AddressError
-from reactor.net.addresses import checked_port, checked_unix_path, format_address, numeric_family
+from reactor.net.addresses import (
+    checked_port,
+    checked_unix_path,
+    format_address,
+    numeric_family,
+    scoped_address,
+)
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 class Destinations:
-    """The addresses that a socket of *family*, connected to *remote* (None: to nobody), can send to."""
+    """The addresses that a socket of *family*, connected to *remote* (None: to nobody), can send to.
 
-    __slots__ = ("_answer", "_asked", "_family", "_remote")
+    *interface_index* is ``ops.interface_index``.
+    """
 
-    def __init__(self, family: int, remote: Any) -> None:
+    __slots__ = ("_answer", "_asked", "_family", "_interface_index", "_remote")
+
+    def __init__(self, family: int, remote: Any, interface_index: Callable[[str], int]) -> None:
         self._family = family
         self._remote = remote
+        self._interface_index = interface_index
         #: What was asked last, and the answer; None is not remembered: it may be no answer at all.
         self._asked: Any = None
         self._answer: Any = None
@@ -61,7 +72,7 @@ class Destinations:
 
     def _unconnected(self, address: Any) -> Any:
         if self._family != socket.AF_UNIX:
-            return _internet_address(self._family, address)
+            return scoped_address(_internet_address(self._family, address), self._interface_index)
         if not isinstance(address, str | bytes):
             raise AddressError(f"a Unix datagram goes to a path, not to {address!r}")
         return checked_unix_path(address)
@@ -76,7 +87,7 @@ def _internet_address(family: int, address: Any) -> Any:
         host = "255.255.255.255"
     found = numeric_family(host) if isinstance(host, str) else 0
     if not found:
-        raise AddressError(f"{host!r} is not a numeric address; look the name up first: see Resolver.lookup")
+        raise AddressError(f"{host!r} is not a numeric address; look the name up first: see loop.resolver.lookup")
     if found == family:
         return (host, port, *address[2:])
     if family == socket.AF_INET6:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.probe import Probe
-    from reactor.net.connector import Connector
+    from reactor.net.connector import Connector, LocalAddress
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.resolver import Resolver
 
@@ -190,7 +190,7 @@ class Reactor(Loop):
         *,
         timeout: float | None = CONNECT_TIMEOUT,
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
-        local_address: tuple[str, int] | None = None,
+        local_address: LocalAddress | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         **options: Any,
     ) -> Connector:

@@ -261,10 +261,10 @@ def open_datagram_socket(
 ) -> socket.socket:
     """Return a datagram socket bound to *local* and connected to *remote*, where these are not None.
 
-    Both are ``(host, port)``, or both are Unix paths, of which a stale *local* one is replaced.  The host ""
-    means every interface: IPv6 and IPv4 in one socket where possible, IPv4 alone if *options* permit
-    broadcasts, which IPv6 does not have.  Without any address it is an IPv4 socket, to send from.  A name is
-    looked up here and now, which may block.
+    Both are ``(host, port)``, for IPv6 perhaps with flow and scope, or both are Unix paths, of which a stale
+    *local* one is replaced.  The host "" means every interface: IPv6 and IPv4 in one socket where possible, IPv4
+    alone if *options* permit broadcasts, which IPv6 does not have.  Without any address it is an IPv4 socket, to
+    send from.  A name is looked up here and now, which may block.
 
     Raises BindFailed (errno of socket(2), bind(2) or connect(2)), AddressError, OptionError, ResolutionFailed, and
     leaves nothing open.
@@ -305,9 +305,15 @@ def _datagram_targets(ops: Ops, end: Any, options: SocketOptions) -> list[tuple[
     if host == "<broadcast>":
         return [(socket.AF_INET, ("255.255.255.255", port))]
     if host:
-        return [(family, address) for family, _, _, address in _look_up(ops, host, port, socket.SOCK_DGRAM)]
+        found = _look_up(ops, host, port, socket.SOCK_DGRAM)
+        return [(family, _with_scope(address, end)) for family, _, _, address in found]
     internet6, internet4 = (socket.AF_INET6, ("::", port, 0, 0)), (socket.AF_INET, ("0.0.0.0", port))
     return [internet4] if options.broadcast else [internet6, internet4]
+
+
+def _with_scope(address: Any, end: Any) -> Any:
+    """Return *address* with flow and scope of *end*, if that is an IPv6 address in full."""
+    return (*address[:2], *end[2:]) if len(address) == len(end) == 4 and "%" not in end[0] else address
 
 
 def _open_datagrams(

@@ -277,6 +277,10 @@ def test_a_factory_that_raises_does_so_before_anything_is_begun() -> None:
         (("name", 80), {"attempt_delay": -1}, OptionError),
         (("name", 80), {"local_address": ("localhost", 0)}, AddressError),
         (("name", 80), {"local_address": ("127.0.0.1", -1)}, AddressError),
+        (("name", 80), {"local_address": ("127.0.0.1",)}, AddressError),
+        (("name", 80), {"local_address": "127.0.0.1"}, AddressError),
+        (("name", 80), {"local_address": ("127.0.0.1", 0, 0, 0)}, AddressError),
+        (("name", 80), {"local_address": ("fe80::1%no-such-if", 0)}, AddressError),
         ("/run/x", {"local_address": ("127.0.0.1", 0)}, OptionError),
     ],
 )
