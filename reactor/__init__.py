@@ -46,11 +46,13 @@ if TYPE_CHECKING:
     from reactor.framing.netstring import Netstrings
     from reactor.framing.raw import Raw
     from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.deadline import Deadline
 
 __getattr__ = later(
     __name__,
     {
         "DatagramEndpoint": "reactor.net.datagram",
+        "Deadline": "reactor.net.deadline",
         "Delimited": "reactor.framing.delimiter",
         "FixedSize": "reactor.framing.fixed",
         "Lines": "reactor.framing.delimiter",
@@ -65,6 +67,7 @@ __all__ = [
     "Codec",
     "DatagramEndpoint",
     "DatagramProtocol",
+    "Deadline",
     "Delimited",
     "FixedSize",
     "FramedProtocol",

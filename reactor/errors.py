@@ -137,6 +137,10 @@ class IdleTimeout(PeerError, TimeoutError):
     """The peer sent nothing for longer than the stream's idle timeout."""
 
 
+class OperationTimeout(PeerError, TimeoutError):
+    """The peer did not do in time what it owed: send a reply, take what was sent to it.  See ``Deadline``."""
+
+
 class AuthenticationFailed(PeerError, PermissionError):
     """The peer did not prove that it has the key, or could not be understood while it tried.
 

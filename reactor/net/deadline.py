@@ -1,0 +1,75 @@
+"""A deadline for what a peer owes: a reply, taking what was sent to it, the end of a transfer.
+
+``settimeout`` of a blocking socket bounds each call by itself.  Here no call waits, so there is nothing to bound
+but what the program is waiting *for*, and only the program knows that.  It starts a deadline when something is owed
+and stops it when that has come::
+
+    self.reply_due = reactor.Deadline(loop, transport.fail, "a reply")     # made once for a connection
+    transport.write(b"PING\\n"); self.reply_due.start(5.0)                   # here somebody owes
+    self.reply_due.stop()                                                  # in data_received: here it has come
+
+An idle timeout is another thing: it is pushed back by every byte that moves, so a peer that sends one byte a
+second never meets it.  A deadline stays where it is.
+
+Starting it anew costs two assignments (see ``Timer.reschedule``), so one deadline may serve every request of a
+connection.  What is called in the end is the program's choice: ``transport.fail`` ends the connection with the
+OperationTimeout, which is told to ``connection_lost``; with datagrams it may be a method that sends again.
+
+Loop thread.  Read next: ``stream``, for ``fail`` and ``set_idle_timeout``.
+"""
+
+from __future__ import annotations
+
+from reactor.errors import OperationTimeout, OptionError
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactor.core.handles import Timer
+    from reactor.core.loop import Loop
+
+
+class Deadline:
+    """Calls ``missed(exc)`` with an OperationTimeout unless *what*, a piece of a sentence, has come in time.
+
+    It is not running when it is made, and no more when it was missed.
+    """
+
+    __slots__ = ("_loop", "_missed", "_timeout", "_timer", "what")
+
+    def __init__(self, loop: Loop, missed: Callable[[OperationTimeout], object], what: str = "a reply") -> None:
+        self._loop = loop
+        self._missed = missed
+        self._timer: Timer | None = None
+        self._timeout = 0.0
+        self.what = what
+
+    def __repr__(self) -> str:
+        state = f"{self._timeout:g} s" if self.is_running() else "not running"
+        return f"<{type(self).__name__} for {self.what}, {state}>"
+
+    def start(self, timeout: float) -> None:
+        """Wait from now on for *timeout* seconds, also if it is running.  Raises OptionError for none or fewer."""
+        if not timeout > 0:
+            raise OptionError(f"a deadline is a positive number of seconds away, not {timeout!r}")
+        self._timeout = timeout
+        if self._timer is None:
+            self._timer = self._loop.call_later(timeout, self._on_missed)
+        else:
+            self._timer.reschedule(self._loop.time() + timeout)
+
+    def stop(self) -> None:
+        """It has come: wait no more.  Calling it twice, or too late, does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def is_running(self) -> bool:
+        """Tell whether something is being waited for."""
+        return self._timer is not None
+
+    def _on_missed(self) -> None:
+        self._timer = None
+        self._missed(OperationTimeout(f"{self.what} did not come within {self._timeout:g} s"))
