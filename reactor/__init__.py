@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from reactor.framing.raw import Raw
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.deadline import Deadline
+    from reactor.net.message_protocol import MessageProtocol
+    from reactor.net.message_stream import MessageStream
 
 __getattr__ = later(
     __name__,
@@ -56,6 +58,8 @@ __getattr__ = later(
         "Delimited": "reactor.framing.delimiter",
         "FixedSize": "reactor.framing.fixed",
         "Lines": "reactor.framing.delimiter",
+        "MessageProtocol": "reactor.net.message_protocol",
+        "MessageStream": "reactor.net.message_stream",
         "Netstrings": "reactor.framing.netstring",
         "Raw": "reactor.framing.raw",
     },
@@ -76,6 +80,8 @@ __all__ = [
     "Lines",
     "Listener",
     "Loop",
+    "MessageProtocol",
+    "MessageStream",
     "Netstrings",
     "Probe",
     "Protocol",

@@ -76,7 +76,8 @@ class ScriptExhausted(UsageError, AssertionError):
 
 
 class PayloadRefused(UsageError, ValueError):
-    """``send_frame`` was given what the codec cannot carry; ``__cause__`` is the codec's FramingError."""
+    """``send_frame`` was given what the codec cannot carry, ``send_message`` what the socket cannot; ``__cause__``
+    is the codec's FramingError, or the system's OSError (EMSGSIZE)."""
 
 
 class KeyRefused(UsageError, ValueError):
@@ -139,6 +140,10 @@ class IdleTimeout(PeerError, TimeoutError):
 
 class OperationTimeout(PeerError, TimeoutError):
     """The peer did not do in time what it owed: send a reply, take what was sent to it.  See ``Deadline``."""
+
+
+class MessageTooLong(PeerError, ValueError):
+    """The peer sent a message longer than ``max_message_size``; what did not fit is lost."""
 
 
 class AuthenticationFailed(PeerError, PermissionError):

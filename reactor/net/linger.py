@@ -24,6 +24,8 @@ from reactor.limits import LINGER_BYTES, LINGER_STREAMS, LINGER_TIMEOUT
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reactor.core.handles import Timer
     from reactor.core.loop import Loop
 
@@ -43,8 +45,11 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, sock: socket.socket) -> None:
-        """Close *sock*, which is not registered and has nothing left to send, when its peer is done."""
+    def take(self, sock: socket.socket, receive: Callable[[memoryview], int] | None = None) -> None:
+        """Close *sock*, which is not registered and has nothing left to send, when its peer is done.
+
+        *receive* is called for ``sock.recv_into`` where that cannot tell the end: it returns 0 for nothing else.
+        """
         if isinstance(self._loop.registry.poller, ForkedPoller):
             sock.close()  # in a forked child: to shut the connection down would do it to the parent's as well
             return
@@ -53,7 +58,7 @@ class Lingering:
         except OSError:
             sock.close()
             return
-        entry = LingeringSocket(sock, self._loop.time() + LINGER_TIMEOUT)
+        entry = LingeringSocket(sock, receive or sock.recv_into, self._loop.time() + LINGER_TIMEOUT)
         if self._drain(entry):
             sock.close()
             return
@@ -80,7 +85,7 @@ class Lingering:
     def _drain(self, entry: LingeringSocket) -> bool:
         """Throw away what has arrived, one buffer of it; tell whether the socket is done."""
         try:
-            size = entry.sock.recv_into(self._scratch)
+            size = entry.receive(self._scratch)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -108,11 +113,12 @@ class Lingering:
 
 
 class LingeringSocket:
-    """One socket, when it is closed at the latest, and how much has been thrown away for it."""
+    """One socket, how to read from it, when it is closed at the latest, and how much was thrown away for it."""
 
-    __slots__ = ("deadline", "drained_bytes", "sock")
+    __slots__ = ("deadline", "drained_bytes", "receive", "sock")
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, receive: Callable[[memoryview], int], deadline: float) -> None:
         self.sock = sock
+        self.receive = receive
         self.deadline = deadline
         self.drained_bytes = 0

@@ -10,6 +10,7 @@ Read next: ``connector``, the other way to come by a stream.
 from __future__ import annotations
 
 import sys
+from socket import SOCK_SEQPACKET
 
 from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
@@ -38,7 +39,7 @@ class Listener:
 
     __slots__ = (
         "_acceptors", "_factory", "_hub", "_idle_timeout", "_is_closed", "_is_paused", "_options", "_sockets",
-        "_unix_path", "_watermarks", "accepted", "connections", "max_connections",
+        "_transport", "_unix_path", "_watermarks", "accepted", "connections", "max_connections",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,8 @@ class Listener:
         self._hub = hub
         self._sockets = list(sockets)
         self._factory = factory
+        #: What is made of a connection: the sockets are all of one kind.
+        self._transport = transport_for(self._sockets[0].type)
         self._options = options
         self._idle_timeout = idle_timeout
         self._watermarks = watermarks
@@ -143,7 +146,7 @@ class Listener:
     def _on_accepted(self, sock: socket.socket, address: Any) -> None:
         if not IS_INHERITED:
             self._options.apply_stream(sock)
-        stream = Stream(self._hub, sock, self._factory(), address, self._watermarks, self._on_lost)
+        stream = self._transport(self._hub, sock, self._factory(), address, self._watermarks, self._on_lost)
         self.accepted += 1
         self.connections += 1
         if self.connections == self.max_connections:
@@ -157,7 +160,7 @@ class Listener:
             self._hub.counters.shed += 1
             self._hub.reports.fault("shed", f"closed a new connection: {exc}")
 
-    def _on_lost(self, stream: Stream) -> None:
+    def _on_lost(self, stream: object) -> None:
         self.connections -= 1
         if self.max_connections is not None:
             self._settle()
@@ -170,3 +173,12 @@ class Listener:
                 acceptor.pause()
             elif not acceptor.is_accepting():
                 acceptor.resume()
+
+
+def transport_for(kind: int) -> Any:
+    """Return the class of transport for connected sockets of *kind*; the rare one is loaded when it is needed."""
+    if kind != SOCK_SEQPACKET:
+        return Stream
+    from reactor.net.message_stream import MessageStream
+
+    return MessageStream

@@ -18,15 +18,14 @@ from selectors import BaseSelector
 
 from reactor.core.loop import Loop
 from reactor.core.ops import Ops
-from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
 from reactor.net.addresses import checked_unix_path
 from reactor.net.hub import Hub
-from reactor.net.listener import Listener
+from reactor.net.listener import Listener, transport_for
 from reactor.net.pump_choice import with_pump
 from reactor.net.socket_options import SocketOptions
-from reactor.net.sockets import open_datagram_socket, open_tcp_listeners, open_unix_listener
+from reactor.net.sockets import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
 from reactor.net.stream import Stream
 from reactor.net.unix_path import remove_unix_path
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from reactor.core.probe import Probe
     from reactor.net.connector import Connector, LocalAddress
     from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.message_stream import MessageStream
     from reactor.net.resolver import Resolver
 
     Factory = Callable[[], Any]
@@ -111,6 +111,7 @@ class Reactor(Loop):
         backlog: int = BACKLOG,
         mode: int | None = None,
         replace_stale: bool = True,
+        seqpacket: bool = False,
         max_connections: int | None = None,
         idle_timeout: float | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
@@ -119,13 +120,15 @@ class Reactor(Loop):
         """Listen on the Unix socket *path* ("@name": the abstract name space of Linux), with permissions *mode*.
 
         A socket file that nobody listens on any more is replaced; one that somebody does, and any other file, is
-        not: BindFailed.  ``Listener.close`` removes the path again.  Otherwise as ``listen_tcp``.
+        not: BindFailed.  ``Listener.close`` removes the path again.  With *seqpacket* connections keep the
+        boundaries of messages, and the factory makes a MessageProtocol.  Otherwise as ``listen_tcp``.
         """
         self.check()
         settings = SocketOptions(**options)
         sock = open_unix_listener(
-            self.ops, path, backlog=backlog, mode=mode, replace_stale=replace_stale, options=settings
-        )
+            self.ops, path, backlog=backlog, mode=mode, replace_stale=replace_stale, options=settings,
+            kind=socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM,
+        )  # fmt: skip
         return self._listener([sock], factory, settings, max_connections, idle_timeout, watermarks, path)
 
     def adopt_listener(
@@ -138,12 +141,15 @@ class Reactor(Loop):
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         **options: Any,
     ) -> Listener:
-        """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code."""
+        """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code.
+
+        If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds.
+        """
         self.check()
         settings = SocketOptions(**options)
         return Listener(
             self.hub,
-            [self._adopted(sock, socket.SOCK_STREAM)],
+            [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET))],
             factory,
             settings,
             max_connections=max_connections,
@@ -221,22 +227,27 @@ class Reactor(Loop):
         factory: Factory,
         path: str | bytes,
         *,
+        seqpacket: bool = False,
         timeout: float | None = CONNECT_TIMEOUT,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         **options: Any,
     ) -> Connector:
-        """Connect to the Unix socket *path*, or to the abstract name "@name"; otherwise as ``connect_tcp``."""
+        """Connect to the Unix socket *path*, or to the abstract name "@name"; otherwise as ``connect_tcp``.
+
+        With *seqpacket* the connection keeps the boundaries of messages, and the factory makes a MessageProtocol.
+        """
         from reactor.net.connector import Connector
 
         self.check()
+        kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
         return Connector(
             self.hub,
             self.resolver,
             factory,
-            path,
+            [(socket.AF_UNIX, kind, 0, checked_unix_path(path))],
             timeout=timeout,
             options=SocketOptions(**options),
-            make_stream=self._stream_maker(watermarks),
+            make_stream=self._stream_maker(watermarks, kind),
         )
 
     def adopt_stream(
@@ -252,12 +263,34 @@ class Reactor(Loop):
         self.check()
         settings = SocketOptions(**options)
         protocol = factory()
-        adopted = self._adopted(sock, socket.SOCK_STREAM, settings)
-        return self._stream_maker(watermarks)(adopted, protocol, None)
+        adopted = adopted_socket(self.ops, sock, (socket.SOCK_STREAM,), settings)
+        stream: Stream = self._stream_maker(watermarks)(adopted, protocol, None)
+        return stream
 
-    def _stream_maker(self, watermarks: Watermarks) -> Callable[[socket.socket, Any, Any], Stream]:
-        def make_stream(sock: socket.socket, protocol: Any, peer: Any) -> Stream:
-            stream = Stream(self.hub, sock, protocol, peer, watermarks)
+    def adopt_seqpacket(
+        self,
+        factory: Factory,
+        sock: socket.socket | int,
+        *,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        **options: Any,
+    ) -> MessageStream:
+        """Take over a connected socket of kind SOCK_SEQPACKET; the factory makes a MessageProtocol.  Otherwise as
+        ``adopt_stream``."""
+        self.check()
+        settings = SocketOptions(**options)
+        protocol = factory()
+        adopted = adopted_socket(self.ops, sock, (socket.SOCK_SEQPACKET,), settings)
+        stream: MessageStream = self._stream_maker(watermarks, socket.SOCK_SEQPACKET)(adopted, protocol, None)
+        return stream
+
+    def _stream_maker(
+        self, watermarks: Watermarks, kind: int = socket.SOCK_STREAM
+    ) -> Callable[[socket.socket, Any, Any], Any]:
+        transport = transport_for(kind)
+
+        def make_stream(sock: socket.socket, protocol: Any, peer: Any) -> Any:
+            stream = transport(self.hub, sock, protocol, peer, watermarks)
             stream.start()
             return stream
 
@@ -296,25 +329,8 @@ class Reactor(Loop):
         from reactor.net.datagram_batch import make_endpoint
 
         self.check()
-        return make_endpoint(self.hub, self._adopted(sock, socket.SOCK_DGRAM), factory(), watermarks=watermarks)
-
-    def _adopted(
-        self, sock: socket.socket | int, kind: int, options: SocketOptions | None = None
-    ) -> socket.socket:
-        """Return *sock*, non-blocking; raise OptionError and leave it to its owner if it is not of *kind*."""
-        adopted = self.ops.socket_from_fd(sock) if isinstance(sock, int) else sock
-        try:
-            if adopted.type != kind:
-                found = socket.SocketKind(adopted.type).name
-                raise OptionError(f"a socket of kind {socket.SocketKind(kind).name} is needed here, not {found}")
-            adopted.setblocking(False)
-            if options is not None:
-                options.apply_stream(adopted)
-        except BaseException:
-            if isinstance(sock, int):
-                adopted.detach()
-            raise
-        return adopted
+        adopted = adopted_socket(self.ops, sock, (socket.SOCK_DGRAM,))
+        return make_endpoint(self.hub, adopted, factory(), watermarks=watermarks)
 
     # -- fork --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 
-from reactor.errors import AddressError, BindFailed, ResolutionFailed, os_error_text
+from reactor.errors import AddressError, BindFailed, OptionError, ResolutionFailed, os_error_text
 from reactor.net.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
 from reactor.net.port_holder import find_port_holder
 from reactor.net.socket_options import (
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     Target = tuple[int, int, int, Any]
 
 __all__ = [
-    "DEFAULT_OPTIONS", "PeerCredentials", "SocketOptions", "open_datagram_socket", "open_tcp_listeners",
-    "open_unix_listener", "peer_credentials", "remove_unix_path", "set_reset_on_close",
+    "DEFAULT_OPTIONS", "PeerCredentials", "SocketOptions", "adopted_socket", "open_datagram_socket",
+    "open_tcp_listeners", "open_unix_listener", "peer_credentials", "remove_unix_path", "set_reset_on_close",
 ]  # fmt: skip
 
 #: How often a common free port for several addresses is looked for before giving up.
@@ -224,9 +224,12 @@ def open_unix_listener(
     mode: int | None = None,
     replace_stale: bool = True,
     options: SocketOptions = DEFAULT_OPTIONS,
+    kind: int = socket.SOCK_STREAM,
 ) -> socket.socket:
     """Return a socket that listens on *path*, or on an abstract name ("@name"), or raise and leave nothing behind.
 
+    *kind* may be SOCK_SEQPACKET instead, where the system has it for Unix sockets: else BindFailed
+    (EPROTONOSUPPORT).
     *mode* is set on the file (such as 0o660) before anybody can connect.  With *replace_stale* the socket file
     of a dead process is removed first; a live socket, or a file that is no socket, is left alone and is a
     BindFailed.  Raises AddressError for a path that the system cannot take.
@@ -245,7 +248,7 @@ def open_unix_listener(
             remove_unix_path(ops, target, ops.path_identity(target))
             raise
 
-    return _opened(ops, socket.AF_UNIX, socket.SOCK_STREAM, target, set_up)
+    return _opened(ops, socket.AF_UNIX, kind, target, set_up)
 
 
 # -- datagrams -------------------------------------------------------------------------------------------------
@@ -342,3 +345,30 @@ def _connect_datagrams(ops: Ops, sock: socket.socket, local: Any, remote: Any) -
             remove_unix_path(ops, local, ops.path_identity(local))
         text = f"cannot send datagrams to {format_address(remote)}: {os_error_text(exc)}"
         raise BindFailed(exc.errno, text) from exc
+
+
+# -- what somebody else has opened -----------------------------------------------------------------------------
+
+
+def adopted_socket(
+    ops: Ops, sock: socket.socket | int, kinds: tuple[int, ...], options: SocketOptions | None = None
+) -> socket.socket:
+    """Return *sock*, or the socket of that descriptor, non-blocking and with *options*, if it is of one of *kinds*.
+
+    Raises OptionError if it is of another kind, and OSError for what is no socket; it stays its owner's then.
+    """
+    adopted = ops.socket_from_fd(sock) if isinstance(sock, int) else sock
+    try:
+        if adopted.type not in kinds:
+            wanted = " or ".join(socket.SocketKind(kind).name for kind in kinds)
+            raise OptionError(
+                f"a socket of kind {wanted} is needed here, not {socket.SocketKind(adopted.type).name}"
+            )
+        adopted.setblocking(False)
+        if options is not None:
+            options.apply_stream(adopted)
+    except BaseException:
+        if isinstance(sock, int):
+            adopted.detach()
+        raise
+    return adopted

@@ -7,10 +7,11 @@ thousand, a reset between two reads, an ``accept`` without descriptors.  Here ea
     sock.script("recv", b"hel", BlockingIOError, b"lo", b"")     # three bytes, nothing, two bytes, end of file
     sock.script("send", 1, BlockingIOError, BrokenPipeError())   # takes one byte, would block, is gone
 
-The steps of ``recv`` serve ``recv_into``, ``recvfrom`` and ``recvfrom_into`` as well, those of ``send`` also
-``sendmsg`` and ``sendto``, those of ``connect`` also ``connect_ex``.  When the steps are used up, reading and
-accepting would block, sending takes everything, and the rest succeeds.  The descriptor is a number far above what
-the system hands out, so only a ``ScriptedPoller`` can watch it, and nobody can close a real file by mistake.
+The steps of ``recv`` serve ``recv_into``, ``recvfrom``, ``recvfrom_into`` and ``recvmsg_into`` as well, those of
+``send`` also ``sendmsg`` and ``sendto``, those of ``connect`` also ``connect_ex``.  When the steps are used up,
+reading and accepting would block, sending takes everything, and the rest succeeds.  The descriptor is a number far
+above what the system hands out, so only a ``ScriptedPoller`` can watch it, and nobody can close a real file by
+mistake.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,24 @@ class ScriptedSocket:
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """Put the next scripted datagram into *buffer*; return how many bytes, and where they came from."""
         return self._fill("recvfrom_into", buffer, nbytes)
+
+    def recvmsg_into(
+        self, buffers: Sequence[Any], ancbufsize: int = 0, flags: int = 0
+    ) -> tuple[int, list[Any], int, Any]:
+        """Put the next scripted message into the first of *buffers*; return its whole size, credentials that say
+        nothing, flags and address.
+
+        An empty step is the end and comes without credentials; an empty message is the step ``(b"", address)``.
+        """
+        view = memoryview(buffers[0]).cast("B")
+        step = self._step("recvmsg_into", len(view), ancbufsize, flags, steps_of="recv")
+        if step is ORDINARY:
+            raise BlockingIOError(errno.EAGAIN, "the script has no more input")
+        data, address = step if isinstance(step, tuple) else (bytes(step), self.peername)
+        cut = data[: len(view)]
+        view[: len(cut)] = cut
+        notes = [(socket.SOL_SOCKET, getattr(socket, "SCM_CREDENTIALS", 2), bytes(12))] if step else []
+        return len(data), notes, socket.MSG_TRUNC if len(cut) < len(data) else 0, address
 
     def _fill(self, method: str, buffer: Any, nbytes: int) -> tuple[int, Any]:
         view = memoryview(buffer).cast("B")

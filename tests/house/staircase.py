@@ -38,7 +38,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "net/": """
             addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
-            pump_choice batch hub write_half read_half stream deadline message_writer message_protocol
+            pump_choice batch hub write_half read_half stream deadline message_protocol message_writer
             message_stream multicast destinations datagram datagram_batch
             name_cache host_table name_failures name_requests lookup resolver listener attempt connector
             reactor sendfile __init__

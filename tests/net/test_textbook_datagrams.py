@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from reactor.errors import AddressError
+from tests.net.blocking import beside
 from tests.net.interfaces import link_local
 from tests.net.notes import Notes, echo
-from tests.net.stage import PATIENCE, Stage, stage_on
+from tests.net.stage import PATIENCE, stage_on
 
 pytestmark = pytest.mark.usefixtures("accel")  # pure: a call for each datagram; native: batches
 
@@ -29,12 +29,6 @@ def plain(host: str = "127.0.0.1", **options: int) -> Iterator[socket.socket]:
         sock.bind((host, 0))
         sock.settimeout(PATIENCE)
         yield sock
-
-
-def beside(stage: Stage, blocking: Callable[..., Any], *args: Any) -> Any:
-    """Run *blocking* in a thread while the loop turns, and return what it returns."""
-    with ThreadPoolExecutor(1) as pool:
-        return stage.run_until(pool.submit(blocking, *args), PATIENCE)
 
 
 def upper(me: Notes, data: bytes, address: Any) -> None:

@@ -160,6 +160,19 @@ def test_datagrams_are_cut_and_carry_their_address() -> None:
     assert sock.recvfrom(10) == (b"c", sock.peername)
 
 
+def test_messages_are_cut_and_the_end_was_sent_by_nobody() -> None:
+    """An empty step is the end, an empty message is written with its address; a flag tells of the cut."""
+    sock = ScriptedSocket(kind=socket.SOCK_SEQPACKET, peername="p").script("recv", b"hello", (b"", "a"), b"")
+    buffer = bytearray(3)
+    cut = socket.MSG_TRUNC
+    for size, flags, address, has_sender in [(5, cut, "p", True), (0, 0, "a", True), (0, 0, "p", False)]:
+        found = sock.recvmsg_into([buffer], 32, cut)
+        assert (found[0], found[2], found[3], bool(found[1])) == (size, flags, address, has_sender)
+    assert buffer == b"hel"
+    with pytest.raises(BlockingIOError):
+        sock.recvmsg_into([buffer])
+
+
 def test_bytes_are_taken_as_scripted() -> None:
     """So many, none, an error; without a script all of them."""
     sock = ScriptedSocket().script("send", 2, BlockingIOError, 3, BrokenPipeError())

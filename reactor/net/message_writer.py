@@ -1,0 +1,229 @@
+"""The sending half of a message transport: each message is one call into the kernel, and what does not fit waits.
+
+Messages are not collected, as the bytes of a stream are: joined they would be one message.  The first that the
+kernel has no room for waits for writability, and all that come behind it, so the order is kept.  Three watermarks
+bound what waits; an empty message counts as well.
+
+Nothing may be lost in the middle of a sequence.  So a message that is too long is refused while its sender can
+still be told, before anything is sent of it; and when the peer is gone, all that waits is dropped and nothing more
+is taken.  Read next: ``message_stream``.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from abc import ABC, abstractmethod
+from collections import deque
+from selectors import EVENT_WRITE
+
+from reactor.errors import PayloadRefused, PeerError, TransportClosed, WriteBufferFull
+from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.limits import DATAGRAM_BATCH
+from reactor.net.outgoing import NO_SIGNAL, frozen
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from reactor.net.hub import Hub
+
+#: What a waiting message counts in addition to its bytes, so that empty ones cannot fill the memory either.
+ENTRY_BYTES = 128
+
+#: What Linux keeps back of the send buffer for each message, see unix_dgram_sendmsg() in its source.
+KERNEL_SHARE = 32
+
+
+class MessageWriter(ABC):
+    """What a message transport sends with.  ``MessageStream`` derives from it and decides about the rest."""
+
+    __slots__ = (
+        "_error", "_has_eof", "_hub", "_is_closing", "_is_halted", "_is_lost", "_is_write_ended",
+        "_is_write_paused", "_limit", "_pending_bytes", "_protocol", "_queue", "_sock", "_watermarks",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, sock: socket.socket, protocol: Any, limit: int, watermarks: Watermarks) -> None:
+        self._hub = hub
+        self._sock = sock
+        self._protocol = protocol
+        self._limit = limit
+        self._watermarks = watermarks
+        self._queue: deque[bytes] = deque()
+        self._pending_bytes = 0
+        #: Why the end is not a good one, while there may still be something to read.
+        self._error: BaseException | None = None
+        self._is_write_paused = self._is_write_ended = False
+        #: Not reading: paused, or closing.
+        self._is_halted = self._is_closing = self._is_lost = self._has_eof = False
+
+    def send_message(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data*, which may be empty, as one message, in the order of the calls.
+
+        Ignored when the transport is closing.  Raises PayloadRefused if it is longer than ``max_message_size`` or
+        than the kernel can take in one piece (the keyword *send_buffer* makes room), TransportClosed after
+        ``write_eof``, TypeError for what is not bytes-like.
+        """
+        self._hub.loop.check()
+        data = frozen(data)
+        if self._is_write_ended:
+            if not self._is_closing and self._error is None:
+                raise TransportClosed("send_message() after write_eof(): this side has said that it sends no more")
+            return
+        if len(data) > self._limit:
+            raise PayloadRefused(f"a message of {len(data)} bytes exceeds max_message_size, {self._limit}")
+        if self._queue:
+            self._check_room(len(data))
+        elif self._transmit(data):
+            return
+        self._enqueue(data)
+
+    def _transmit(self, data: bytes) -> bool:
+        """Hand one message to the kernel; tell whether it is done with: False if there is no room for it now."""
+        try:
+            self._sock.send(data, NO_SIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            if exc.errno == errno.EMSGSIZE:
+                raise self._refusal(len(data)) from exc
+            self._on_unwritable(exc)
+            return True
+        self._touch()
+        if self._hub.probe is not None:
+            self._hub.probe.sent(self, len(data))
+        return True
+
+    def _check_room(self, size: int) -> None:
+        """Raise PayloadRefused for a message that the kernel will refuse when its turn comes."""
+        if size > self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
+            raise self._refusal(size)
+
+    def _refusal(self, size: int) -> PayloadRefused:
+        room = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        return PayloadRefused(
+            f"the system cannot carry a message of {size} bytes: its send buffer has {room}; set send_buffer, "
+            "and net.core.wmem_max if that is smaller, or send it in pieces"
+        )
+
+    def _enqueue(self, data: bytes) -> None:
+        self._queue.append(data)
+        self._pending_bytes += len(data) + ENTRY_BYTES
+        if len(self._queue) == 1:
+            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._on_writable)
+        self._check_watermarks()
+
+    def _on_writable(self) -> None:
+        try:
+            for _ in range(DATAGRAM_BATCH):
+                if not (self._queue and self._transmit(self._queue[0])):
+                    break
+                if self._queue:  # else the peer is gone, and all was dropped
+                    self._pending_bytes -= len(self._queue.popleft()) + ENTRY_BYTES
+        except PayloadRefused as exc:  # the send buffer was made smaller meanwhile
+            self._lose(exc)
+        if self._is_lost or self._error is not None:
+            return
+        if not self._queue:
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+        is_last = self._is_write_ended
+        self._check_watermarks()
+        if is_last and not self._queue:
+            self._end_writing()
+
+    def _check_watermarks(self) -> None:
+        size = self._pending_bytes
+        limits = self._watermarks
+        if size > limits.cap:
+            self._hub.counters.write_overflows += 1
+            self.fail(WriteBufferFull(f"{size} bytes wait for a peer that does not read; the cap is {limits.cap}"))
+        elif self._is_closing:
+            return
+        elif size > limits.high and not self._is_write_paused:
+            self._is_write_paused = True
+            self._deliver(self._protocol.pause_writing)
+        elif size <= limits.low and self._is_write_paused:
+            self._is_write_paused = False
+            self._deliver(self._protocol.resume_writing)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the watermarks in bytes; as in asyncio, low defaults to a quarter of high.  Raises OptionError."""
+        if high is None:
+            high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
+        if low is None:
+            low = high // 4
+        self._watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
+        self._check_watermarks()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the watermarks (low, high) in bytes."""
+        return self._watermarks.low, self._watermarks.high
+
+    def get_write_buffer_size(self) -> int:
+        """Return what waits to be sent in bytes; each message counts ENTRY_BYTES more than it carries."""
+        return self._pending_bytes
+
+    def can_write_eof(self) -> bool:
+        """Tell whether ``write_eof`` is possible: always."""
+        return True
+
+    def write_eof(self) -> None:
+        """Send what waits, then tell the peer that no more comes; reading goes on."""
+        self._hub.loop.check()
+        if not self._is_write_ended:
+            self._is_write_ended = True
+            if not self._queue:
+                self._end_writing()
+
+    def _end_writing(self) -> None:
+        """All is sent: close if that is what it was for, or if the peer has ended too; else shut this side down."""
+        if self._is_closing:
+            self._lose(self._error, linger=not self._has_eof)
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as exc:
+            self._on_unwritable(exc)
+            return
+        if self._has_eof:
+            self._lose(None)
+
+    def _on_unwritable(self, exc: OSError) -> None:
+        """The peer takes nothing more.  What it sent before that may still lie here: read it all, then end."""
+        self._error = self._error or exc
+        if self._is_closing or self._is_halted or self._has_eof:
+            self._on_broken(exc)
+            return
+        self._is_write_ended = True
+        self._drop_unsent()
+
+    def _drop_unsent(self) -> None:
+        """Nothing more leaves, ever."""
+        if self._queue:
+            self._queue.clear()
+            self._pending_bytes = 0
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+
+    # -- what the transport owes ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def fail(self, exc: PeerError) -> None:
+        """End now because of the peer."""
+
+    @abstractmethod
+    def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call *method* of the protocol and survive what it raises."""
+
+    @abstractmethod
+    def _touch(self) -> None:
+        """A message moved."""
+
+    @abstractmethod
+    def _on_broken(self, exc: BaseException) -> None:
+        """The socket is of no more use."""
+
+    @abstractmethod
+    def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
+        """End."""
