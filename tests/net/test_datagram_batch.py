@@ -126,17 +126,22 @@ def others(play: Play) -> list[Any]:
 @example(host="127.0.0.1", steps=[(0, 5)], reactions=["echo", "echo", "abort"])
 @example(host="::1", steps=[(0, 70), (1, 70)], reactions=["echo", "pause", "other", "long"])
 @example(host="127.0.0.1", steps=[(0, 1), ("turn", 1), (0, 1), (0, 1)], reactions=["long"])
+@example(host="127.0.0.1", steps=[(0, 1), ("turn", 1), (0, 70)], reactions=["close", "", "long"])
 def test_both_paths_tell_and_send_the_same_whatever_happens(
     host: str, steps: list[Any], reactions: list[str]
 ) -> None:
     """Events with their arguments in order, replies at each peer in order, and what is counted.
 
     Errors are in an order of their own: they are told behind what a turn has received, and how much that is, the
-    kernel and the size of the batch decide.
+    kernel and the size of the batch decide.  So if what is received ends the endpoint, the last of them may come
+    too late to be told.
     """
     plain, batch = (Play(accel, host, steps, reactions) for accel in ("pure", "native"))
     assert (type(plain.endpoint), type(batch.endpoint)) == (DatagramEndpoint, BatchedEndpoint)
-    assert errors(batch) == errors(plain)
+    told = min(len(errors(batch)), len(errors(plain)))
+    assert errors(batch)[:told] == errors(plain)[:told]
+    if not {"close", "abort"} & {*reactions, *(word for word, _ in steps)}:
+        assert len(errors(batch)) == len(errors(plain))
     assert others(batch) == others(plain)
     assert batch.replies == plain.replies
     assert (batch.counts, batch.failures) == (plain.counts, plain.failures)
