@@ -49,6 +49,13 @@ settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C have its meaning for the programs that are tested: a shell that has this run in the background
+    ignores SIGINT, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 # -- one test for each implementation --------------------------------------------------------------------------
 
 
