@@ -22,7 +22,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.errors import ConnectionFailure, IdleTimeout, OptionError, ReactorError, os_error_text
+from reactor.errors import (
+    ConnectionFailure,
+    IdleTimeout,
+    OptionError,
+    PayloadRefused,
+    ReactorError,
+    os_error_text,
+)
 from reactor.framing.raw import Raw
 from reactor.limits import CONNECT_TIMEOUT, CORK_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import FramedProtocol
@@ -42,6 +49,12 @@ if TYPE_CHECKING:
 #: Messages that may be on their way without a reply.
 WINDOW = 16
 
+#: What a raw client says to an empty message, which a textbook's sends, and then waits for ever.
+NOTHING_TO_SEND = (
+    "raw mode cannot send an empty message: no byte would leave, the server would not wake, and both sides would "
+    "wait for each other; use the mode line or framed"
+)
+
 #: Seconds of silence that end a raw conversation whose server does not.
 SETTLE = 0.5
 
@@ -55,9 +68,9 @@ class Client(Exchange, FramedProtocol):
     *mode*.  With *keys* the two sides first prove to each other that they have the first of them, for *context*.
 
     As a future: ``done()``; ``result()`` returns the replies, or raises what went wrong: a ConnectionFailure,
-    also for a server that closed too early; IdleTimeout; AuthenticationFailed; a FramingError for what it sent,
-    or for a message that the mode cannot carry; OSError for a connection that broke.  ``replies`` holds in any
-    case what has come.
+    also for a server that closed too early; IdleTimeout; AuthenticationFailed; a FramingError for what it sent;
+    PayloadRefused for a message that the mode cannot carry, in raw mode an empty one; OSError for a connection that
+    broke.  ``replies`` holds in any case what has come.
     """
 
     def __init__(
@@ -139,6 +152,8 @@ class Client(Exchange, FramedProtocol):
                 self._is_ended = True
             if not isinstance(message, bytes):
                 break
+            if self._is_raw and not message:
+                raise PayloadRefused(NOTHING_TO_SEND)
             batch.append(message)
             size += len(message)
         return batch

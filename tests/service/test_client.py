@@ -139,6 +139,14 @@ def test_a_message_that_the_mode_cannot_carry_is_the_result(loop: reactor.Reacto
         loop.run_until(client, PATIENCE)
 
 
+def test_an_empty_message_on_a_raw_connection_is_the_result_and_not_a_wait(loop: reactor.Reactor) -> None:
+    """Nothing would leave, so nothing could be answered: what was sent before it is not waited for either."""
+    client = Client(loop, [b"fine", b""], mode="raw")
+    client.connect(address_of(loop, "echo", "raw"))
+    with pytest.raises(PayloadRefused, match="empty message"):
+        loop.run_until(client, PATIENCE)
+
+
 def test_what_the_messages_raise_is_the_result(loop: reactor.Reactor) -> None:
     """A file that cannot be read ends the conversation with its own error."""
 
