@@ -16,7 +16,7 @@ import reactor
 from reactor.cli import bench, call, demo, info, keygen, load, send, serve
 from reactor.cli.parser import MISUSED, CommandParser, Parser
 from reactor.cli.terminal import drop, prepare_streams, progress, tell
-from reactor.errors import ReactorError, UsageError, os_error_text
+from reactor.errors import LookupFailed, ReactorError, UsageError, os_error_text
 
 FAILED, INTERRUPTED, UNHEARD = 1, 130, 141
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def text_of(exc: Exception) -> str:
     """Return what *exc* says, without the number that ``OSError`` puts in front."""
-    if not isinstance(exc, OSError) or exc.strerror is None:
+    if not isinstance(exc, OSError) or exc.strerror is None or isinstance(exc, LookupFailed):
         return str(exc)
     if isinstance(exc, ReactorError):
         return exc.strerror

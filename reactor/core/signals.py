@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from reactor.errors import OptionError, WrongThread
+from reactor.errors import OptionError, SystemLimit, WrongThread
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -61,14 +61,14 @@ class Signals:
     def heed(self) -> None:
         """Have every signal wake the poller until ``cease``, whosever its handler is.
 
-        Does nothing off the main thread, where no handler runs, and without descriptors for the pair of sockets: a
-        loop that can be run otherwise is run.
+        Does nothing off the main thread, where no handler runs, nor if the pair of sockets cannot be had or
+        watched: a loop that can be run otherwise is run.
         """
         if self._is_heeding or not self._ops.is_main_thread():
             return
         try:
             self._open()
-        except OSError:
+        except (OSError, SystemLimit):
             return
         self._is_heeding = True
 
@@ -154,7 +154,7 @@ class Signals:
             pair = self._ops.socketpair()
             try:
                 self._watch(pair[0], self._drain)
-            except OSError:
+            except BaseException:
                 pair[0].close()
                 pair[1].close()
                 raise

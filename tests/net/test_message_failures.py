@@ -205,7 +205,7 @@ def test_the_demand_to_stop_passes_through_a_protocol(kind: type[BaseException])
 def test_idle_means_that_no_message_moves_in_either_direction() -> None:
     """A message pushes the end back; None takes it away."""
     with scripted_messages() as (stage, sock, notes, stream):
-        clock: Any = stage._clock
+        clock: Any = stage.clock
         stream.set_idle_timeout(10)
         clock.advance(9)
         stream.send_message(b"x")

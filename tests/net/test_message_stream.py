@@ -222,6 +222,7 @@ def test_a_message_over_the_limit_ends_the_connection_and_no_other(
 def test_descriptors_that_come_along_are_closed(poller_name: str) -> None:
     """Nobody asked for them, and a peer could use up ours; with the option, without it, and with a full message."""
     with stage_on(poller_name, ops=(ops := CountingOps())) as stage, pair_on(stage) as (notes, far):
+        stage.until(lambda: notes.calls)  # the loop has been run, and has opened what it needs itself
         before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 8))]
         far.sendmsg([b"with descriptors"], rights)

@@ -98,7 +98,7 @@ def test_a_beat_ends_when_it_cancels_itself(virtual: Virtual) -> None:
 
 
 @pytest.mark.parametrize("handled", [False, True], ids=["foreign handler", "our handler"])
-def test_a_signal_in_the_middle_of_a_wait_neither_ends_nor_breaks_it(poller_name: str, handled: bool) -> None:
+def test_a_signal_in_the_middle_of_a_wait_breaks_nothing(poller_name: str, handled: bool) -> None:
     """EINTR: the wait goes on for what is left of it; the signal's callback, if it is ours, runs at once."""
     arrived: list[str] = []
     previous = signal.signal(signal.SIGUSR1, lambda signum, frame: arrived.append("foreign"))
@@ -115,7 +115,7 @@ def test_a_signal_in_the_middle_of_a_wait_neither_ends_nor_breaks_it(poller_name
                     loop.call_at(when, loop.stop)
                     loop.run()
                     assert loop.time() >= when
-                    assert loop.registry.turn - before <= 4  # a signal of somebody else is no event
+                    assert loop.registry.turn - before <= 4 + len(arrived)  # each is looked after once
             loop.remove_signal_handler(signal.SIGUSR1)
             assert not failures
     finally:
