@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from reactor.framing.raw import Raw
     from reactor.net.datagram import DatagramEndpoint
     from reactor.net.deadline import Deadline
-    from reactor.net.message_protocol import MessageProtocol
-    from reactor.net.message_stream import MessageStream
+    from reactor.net.messages.protocol import MessageProtocol
+    from reactor.net.messages.stream import MessageStream
 
 __getattr__ = later(
     __name__,
@@ -58,8 +58,8 @@ __getattr__ = later(
         "Delimited": "reactor.framing.delimiter",
         "FixedSize": "reactor.framing.fixed",
         "Lines": "reactor.framing.delimiter",
-        "MessageProtocol": "reactor.net.message_protocol",
-        "MessageStream": "reactor.net.message_stream",
+        "MessageProtocol": "reactor.net.messages.protocol",
+        "MessageStream": "reactor.net.messages.stream",
         "Netstrings": "reactor.framing.netstring",
         "Raw": "reactor.framing.raw",
     },

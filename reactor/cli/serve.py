@@ -24,7 +24,7 @@ from reactor.cli.terminal import announce, tell
 from reactor.errors import KeyRefused, OptionError, ResolutionFailed, os_error_text
 from reactor.framing.scanner import accel_status
 from reactor.limits import BACKLOG
-from reactor.net.name_failures import ADVICE
+from reactor.net.names.failures import ADVICE
 from reactor.service.catalog import SERVICES
 from reactor.service.key_file import read_keys
 from reactor.service.server import GRACE, Server

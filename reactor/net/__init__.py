@@ -2,11 +2,9 @@
 
 Read in this order: ``addresses``, ``socket_options``, ``port_holder``, ``unix_path`` and ``sockets`` (what the
 system wants to hear) · ``protocol`` (what a user writes) · ``linger``, ``outgoing``, ``pump``, ``batch``, ``hub``,
-``write_half`` and ``stream`` (bytes both ways, and a good end) · ``deadline`` · ``message_protocol``,
-``message_writer`` and ``message_stream`` (messages both ways) · ``multicast``, ``destinations``, ``datagram`` and
-``datagram_batch`` · ``name_cache``, ``host_table``, ``name_failures``, ``name_requests``, ``lookup`` and
-``resolver`` (names) · ``listener``, ``attempt`` and ``connector`` (how streams come to be) · ``reactor`` (the
-face).
+``write_half`` and ``stream`` (bytes both ways, and a good end) · ``deadline`` · the folder ``messages`` (whole
+messages both ways) · ``multicast``, ``destinations``, ``datagram`` and ``datagram_batch`` · the folder ``names``
+and ``resolver`` · ``listener``, ``attempt`` and ``connector`` (how streams come to be) · ``reactor`` (the face).
 
 Nothing in here calls the operating system by itself: it is asked through ``ops`` or through a socket's own methods.
 """

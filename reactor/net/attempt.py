@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Handle, Timer
     from reactor.net.hub import Hub
-    from reactor.net.name_requests import Target
+    from reactor.net.names.requests import Target
 
     #: ``then(attempt, exc)``: *exc* is None if the attempt's socket is connected.
     Then = Callable[["Attempt", Exception | None], object]

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Handle, Timer
     from reactor.net.hub import Hub
-    from reactor.net.lookup import Lookup
-    from reactor.net.name_requests import Target
+    from reactor.net.names.lookup import Lookup
+    from reactor.net.names.requests import Target
     from reactor.net.resolver import Resolver
     from reactor.net.stream import Stream
 

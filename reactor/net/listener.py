@@ -179,6 +179,6 @@ def transport_for(kind: int) -> Any:
     """Return the class of transport for connected sockets of *kind*; the rare one is loaded when it is needed."""
     if kind != SOCK_SEQPACKET:
         return Stream
-    from reactor.net.message_stream import MessageStream
+    from reactor.net.messages.stream import MessageStream
 
     return MessageStream

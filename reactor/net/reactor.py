@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reactor.core.probe import Probe
     from reactor.net.connector import Connector, LocalAddress
     from reactor.net.datagram import DatagramEndpoint
-    from reactor.net.message_stream import MessageStream
+    from reactor.net.messages.stream import MessageStream
     from reactor.net.resolver import Resolver
 
     Factory = Callable[[], Any]

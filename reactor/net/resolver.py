@@ -30,12 +30,12 @@ from collections import deque
 
 from reactor.errors import OptionError, ReactorClosed
 from reactor.limits import RESOLVER_QUEUE, RESOLVER_THREADS
-from reactor.net import name_requests
-from reactor.net.host_table import HostTable
-from reactor.net.lookup import Lookup, Question
-from reactor.net.name_cache import NameCache
-from reactor.net.name_failures import is_lasting
-from reactor.net.name_requests import Request
+from reactor.net.names import requests
+from reactor.net.names.cache import NameCache
+from reactor.net.names.failures import is_lasting
+from reactor.net.names.host_table import HostTable
+from reactor.net.names.lookup import Lookup, Question
+from reactor.net.names.requests import Request
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -128,7 +128,7 @@ class Resolver:
         getaddrinfo(3), never empty and without duplicates.  *host* None means this machine: the loopback, or with
         AI_PASSIVE every interface.
         """
-        return self._begin(name_requests.targets(self.hosts, host, port, family, kind, flags), timeout, callback)
+        return self._begin(requests.targets(self.hosts, host, port, family, kind, flags), timeout, callback)
 
     def getaddrinfo(
         self,
@@ -143,20 +143,20 @@ class Resolver:
         callback: Callback = None,
     ) -> Lookup:
         """Find ``(family, type, proto, canonical name, address)`` of *host* and *port*, see socket.getaddrinfo."""
-        request = name_requests.getaddrinfo(self.hosts, host, port, family, type, proto, flags)
+        request = requests.getaddrinfo(self.hosts, host, port, family, type, proto, flags)
         return self._begin(request, timeout, callback)
 
     def gethostbyname(
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find the first IPv4 address of *host*, as text; "" is 0.0.0.0, "<broadcast>" 255.255.255.255."""
-        return self._begin(name_requests.gethostbyname(self.hosts, host), timeout, callback)
+        return self._begin(requests.gethostbyname(self.hosts, host), timeout, callback)
 
     def gethostbyname_ex(
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find (name, aliases, IPv4 addresses) of *host*, see socket.gethostbyname_ex."""
-        return self._begin(name_requests.gethostbyname_ex(self.hosts, host), timeout, callback)
+        return self._begin(requests.gethostbyname_ex(self.hosts, host), timeout, callback)
 
     # -- from an address to names ------------------------------------------------------------------------------
 
@@ -164,13 +164,13 @@ class Resolver:
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find (name, aliases, addresses) of a numeric address, or of the first address of a name."""
-        return self._begin(name_requests.gethostbyaddr(self.hosts, host), timeout, callback)
+        return self._begin(requests.gethostbyaddr(self.hosts, host), timeout, callback)
 
     def getfqdn(
         self, host: str = "", *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find the complete name of *host*, "": of this machine.  The result is *host* if it has none."""
-        return self._begin(name_requests.getfqdn(self.hosts, host, self._hub.ops), timeout, callback)
+        return self._begin(requests.getfqdn(self.hosts, host, self._hub.ops), timeout, callback)
 
     def getnameinfo(
         self,
@@ -181,7 +181,7 @@ class Resolver:
         callback: Callback = None,
     ) -> Lookup:
         """Find (host, service) of a socket address, such as a peer's, see socket.getnameinfo."""
-        return self._begin(name_requests.getnameinfo(self.hosts, address, flags), timeout, callback)
+        return self._begin(requests.getnameinfo(self.hosts, address, flags), timeout, callback)
 
     # -- services and protocols --------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Resolver:
         callback: Callback = None,
     ) -> Lookup:
         """Find the port of the service *name*, such as "http".  A failure is a ServiceUnknown."""
-        return self._begin(name_requests.getservbyname(name, protocol), timeout, callback)
+        return self._begin(requests.getservbyname(name, protocol), timeout, callback)
 
     def getservbyport(
         self,
@@ -205,13 +205,13 @@ class Resolver:
         callback: Callback = None,
     ) -> Lookup:
         """Find the name of the service at *port*.  A failure is a ServiceUnknown."""
-        return self._begin(name_requests.getservbyport(port, protocol), timeout, callback)
+        return self._begin(requests.getservbyport(port, protocol), timeout, callback)
 
     def getprotobyname(
         self, name: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find the number of the protocol *name*, such as "icmp".  A failure is a ServiceUnknown."""
-        return self._begin(name_requests.getprotobyname(name), timeout, callback)
+        return self._begin(requests.getprotobyname(name), timeout, callback)
 
     # -- what is known -----------------------------------------------------------------------------------------
 

@@ -38,10 +38,11 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "net/": """
             addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
-            pump_choice batch hub write_half read_half stream deadline message_protocol message_writer
-            message_stream multicast destinations datagram datagram_batch
-            name_cache host_table name_failures name_requests lookup resolver listener attempt connector
-            reactor sendfile __init__
+            pump_choice batch hub write_half read_half stream deadline
+            messages/protocol messages/writer messages/stream messages/__init__
+            multicast destinations datagram datagram_batch
+            names/cache names/host_table names/failures names/requests names/lookup names/__init__
+            resolver listener attempt connector reactor sendfile __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },

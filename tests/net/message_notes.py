@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from reactor.core.ops import Ops
-from reactor.net.message_stream import MessageStream
+from reactor.net.messages.stream import MessageStream
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
 from tests.net.stage import PATIENCE, Stage
 
-#: The life of a message transport, a letter for each callback; see the head of ``reactor.net.message_protocol``.
+#: The life of a message transport, a letter for each callback; see the head of ``reactor.net.messages.protocol``.
 GRAMMAR = re.compile(r"M([mpr]*(e[pr]*)?l?)?")
 
 

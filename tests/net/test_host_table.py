@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.errors import AddressError
-from reactor.net.host_table import HostTable
+from reactor.net.names.host_table import HostTable
 
 NUMBERS = st.sampled_from(["10.0.0.1", "10.0.0.2", "::1", "fe80::1%eth0"])
 NAMES = st.sampled_from(["a", "b", "c.d"])

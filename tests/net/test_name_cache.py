@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.errors import OptionError
-from reactor.net.name_cache import NameCache
+from reactor.net.names.cache import NameCache
 
 KEYS = st.sampled_from("abcde")
 STEPS = st.lists(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reactor.errors import AddressError, OptionError, ResolutionFailed, ResolutionTimeout
-from reactor.net.name_cache import NameCache
+from reactor.net.names.cache import NameCache
 from reactor.testing import VirtualClock
 from tests.cli.running import PATIENCE as PROCESS_PATIENCE
 from tests.cli.running import environment

@@ -24,7 +24,7 @@ from functools import partial
 from reactor.errors import AddressError
 from reactor.limits import MAX_HOST_NAME
 from reactor.net.addresses import checked_host, checked_port, numeric_family
-from reactor.net.name_failures import HOST, NAME, SERVICE, Kind, no_data
+from reactor.net.names.failures import HOST, NAME, SERVICE, Kind, no_data
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.ops import Ops
-    from reactor.net.host_table import HostTable
+    from reactor.net.names.host_table import HostTable
 
     #: Family, kind, protocol and socket address.
     Target = tuple[int, int, int, Any]

@@ -6,7 +6,7 @@ bound what waits; an empty message counts as well.
 
 Nothing may be lost in the middle of a sequence.  So a message that is too long is refused while its sender can
 still be told, before anything is sent of it; and when the peer is gone, all that waits is dropped and nothing more
-is taken.  Read next: ``message_stream``.
+is taken.  Read next: ``stream``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ It is a mapping from names to lists of numeric addresses, in the order in which 
 the same in upper and lower case, and with the dot that ends a complete name in DNS.  The way back, from address
 to names, is kept beside it, for the name of a peer: the first name that was given an address is its proper one.
 
-Pure: nothing is looked up here.  Read next: ``name_requests``.
+Pure: nothing is looked up here.  Read next: ``requests``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ nearest to it.
 
 Only some numbers say that there *is* no answer; the others say that there is none now, and must not be remembered.
 
-Read next: ``name_requests``.
+Read next: ``requests``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ In between a stream and a datagram: there is a peer, an order, flow control and 
   gives out what the peer had sent; reading goes on to the end, and ``connection_lost`` tells of the reset.
 - **Descriptors may come along** (SCM_RIGHTS) that nobody asked for.  They are closed at once.
 
-Its life and its methods are those of ``stream``, with ``send_message`` for ``write``; see ``message_writer``.  Loop
+Its life and its methods are those of ``net.stream``, with ``send_message`` for ``write``; see ``writer``.  Loop
 thread.  Read next: ``listener`` and ``connector``, which make both kinds.
 """
 
@@ -31,7 +31,7 @@ from reactor.errors import IdleTimeout, MessageTooLong, OptionError, PeerError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES
 from reactor.net.addresses import format_address
-from reactor.net.message_writer import MessageWriter
+from reactor.net.messages.writer import MessageWriter
 from reactor.net.sockets import peer_credentials
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Timer
     from reactor.core.loop import Loop
-    from reactor.net.name_requests import Request
+    from reactor.net.names.requests import Request
 
 #: ``Lookup._result`` as long as there is none.
 OPEN = object()

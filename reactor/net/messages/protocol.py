@@ -7,7 +7,7 @@ Its life is that of a stream protocol, with messages in the place of bytes::
            | connection_failed(exc)                       only where it was this side that connected
 
 It needs no codec: what one side gives to ``send_message`` is what the other is given, whole, in order, and once.
-An empty message is a message.  Read next: ``message_stream``, which calls it.
+An empty message is a message.  Read next: ``stream``, which calls it.
 """
 
 from __future__ import annotations
