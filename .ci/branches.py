@@ -1,4 +1,4 @@
-"""The gate on coverage: of the branches on floors 0 to 2, the quick tests take at least 95 of 100.
+"""The gate on coverage: of the branches on floors 0 to 2, their quick tests take at least 95 of 100.
 
 A total over lines and branches together hides the branches, and a total over the whole package hides the loop
 behind the annexes; so this counts branches only, on the floors that everything else stands on.  Which files that
