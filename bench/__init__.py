@@ -6,5 +6,5 @@ the kernel knows of a process) · ``sample`` · ``traffic``, ``visits``, ``insid
 ``figures`` (what many samples say) · ``course`` · ``table``, ``plots``, ``record`` · ``compare`` (the command).
 
 ``docs/benchmarks.md`` says what the figures mean and what they do not.  ``micro/`` measures parts by themselves,
-``memory.py`` what an idle connection costs.
+``memory.py`` what an idle connection costs, ``pooled.py`` what a silent client costs a server whose handlers block.
 """

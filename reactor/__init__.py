@@ -16,9 +16,10 @@ The floors, from the ground up; a file imports only from below::
 
     errors  limits                     what can go wrong, and every number
     core/  framing/  auth/  flow       the loop | codecs | handshake | watermarks  (know nothing of each other)
-    net/  testing/                     sockets, streams, datagrams | doubles for tests
+    net/  testing/                     sockets, streams, datagrams, names | doubles for tests
     service/                           servers and clients made of them
-    cli/                               the door: ``reactor serve``, ``call``, ``info``, ``demo``
+    compat/  load/                     drop-ins for modules of the standard library | the generator of load
+    cli/                               the door: ``reactor serve``, ``call``, ``info``, ``demo`` and others
 
 Start reading at ``reactor.core.engine``: one turn of the loop.
 """
