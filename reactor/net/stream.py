@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from selectors import EVENT_READ, EVENT_WRITE
 
-from reactor.errors import IdleTimeout, OptionError, PeerError
+from reactor.errors import OptionError, PeerError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.addresses import compact_address, expanded_address, format_address
 from reactor.net.read_half import ReadHalf, lender_of
@@ -101,14 +101,6 @@ class Stream(ReadHalf):
         if not self._is_lost:
             self._hub.extra.setdefault(self, {})[name] = value
 
-    def fileno(self) -> int:
-        """Return the descriptor of the socket, -1 when it is closed."""
-        return self._sock.fileno()
-
-    def get_protocol(self) -> Any:
-        """Return the protocol that is told what happens here; None after the end."""
-        return self._protocol
-
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         self._settle()
@@ -117,26 +109,6 @@ class Stream(ReadHalf):
         if self._hub.pump is not None:
             self._hub.pump.recut(self._sock.fileno())
         self.borrow_from(lender_of(protocol))
-
-    def is_closing(self) -> bool:
-        """Tell whether the stream is closing or closed: nothing more can be sent."""
-        return self._is_closing
-
-    def set_idle_timeout(self, timeout: float | None) -> None:
-        """Abort the stream with IdleTimeout when no byte has moved for *timeout* seconds; None: wait for ever."""
-        if timeout is not None and not timeout > 0:
-            raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
-        self._hub.loop.check()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        if timeout is not None and not self._is_lost:
-            self._idle_timeout = timeout
-            self._idle = self._hub.loop.call_later(timeout, self._on_idle)
-
-    def _on_idle(self) -> None:
-        self._hub.counters.idle_timeouts += 1
-        self._lose(IdleTimeout(f"no byte moved for {self._idle_timeout:g} s; the connection is given up"))
 
     # -- ending ------------------------------------------------------------------------------------------------
 
@@ -149,12 +121,6 @@ class Stream(ReadHalf):
         self._halt()
         if self.pending is None:
             self._end_writing()
-
-    def abort(self) -> None:
-        """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
-        if not self._is_lost:
-            self._hub.loop.check()
-            self._lose(None)
 
     def reset(self) -> None:
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
@@ -192,11 +158,6 @@ class Stream(ReadHalf):
             if not self._has_eof:
                 self._hub.loop.registry.remove(self._sock, EVENT_READ)
 
-    def _on_broken(self, exc: BaseException) -> None:
-        if isinstance(exc, ConnectionError):
-            self._hub.counters.resets += 1
-        self._lose(self._error or exc)
-
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every stream: unregister, let go of everything, and have ``connection_lost`` called."""
         if self._is_lost:
@@ -211,9 +172,7 @@ class Stream(ReadHalf):
         if self._hub.pump is not None:
             self._hub.pump.dismiss(fd)
         self._drop_unsent()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        self._stop_idling()
         self._hub.loop.call_soon(self._finish, exc, linger)
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:

@@ -23,40 +23,32 @@ from __future__ import annotations
 
 import os
 import socket
-from abc import ABC, abstractmethod
 from selectors import EVENT_WRITE
 
-from reactor.errors import PeerError, TransportClosed, WriteBufferFull
-from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.errors import TransportClosed
 from reactor.limits import CORK_BYTES
 from reactor.net.outgoing import NO_SIGNAL, Buffer, drop_sent, frozen, transmit
 from reactor.net.pump_memory import RAW
+from reactor.net.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
-    from reactor.core.handles import Timer
+    from reactor.flow import Watermarks
     from reactor.framing.codec import Codec
     from reactor.net.hub import Hub
 
 
-class WriteHalf(ABC):
+class WriteHalf(Transport):
     """What a stream sends with.  ``Stream`` derives from it and decides about reading and about the end."""
 
-    __slots__ = (
-        "_codec", "_cork_bytes", "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_lost",
-        "_is_write_ended", "_is_write_paused", "_is_writing", "_pending_bytes", "_protocol", "_sock", "_watermarks",
-        "corked", "format", "is_halted", "pending", "room",
-    )  # fmt: skip
+    __slots__ = ("_codec", "_cork_bytes", "_is_writing", "corked", "format", "pending", "room")
 
     def __init__(self, hub: Hub, sock: socket.socket, protocol: Any, watermarks: Watermarks) -> None:
-        self._hub = hub
-        self._sock = sock
-        self._protocol = protocol
-        self._watermarks = watermarks
+        super().__init__(hub, sock, protocol, watermarks)
         #: Makes frames of what is corked; None: it is bytes already.
         self._codec: Codec | None = None
         #: The room of a stream that is corked now: negative if nothing can be sent, or is pending.
@@ -66,19 +58,8 @@ class WriteHalf(ABC):
         #: The number by which the pump knows how frames are made of what is corked: see ``Pump.format_of``.
         self.format = RAW
         self.pending: list[Buffer] | None = None
-        self._pending_bytes = 0
-        #: Why nothing more can be sent, while there may still be something to read.
-        self._error: BaseException | None = None
-        self._idle: Timer | None = None
-        self._idle_timeout = 0.0
         #: The kernel refused something, and its writability is waited for.
         self._is_writing = False
-        self._is_write_paused = False
-        self._is_write_ended = False
-        self._is_closing = False
-        self._is_lost = False
-        self._has_eof = False
-        self.is_halted = False
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -266,47 +247,10 @@ class WriteHalf(ABC):
         if is_last and self.pending is None:
             self._end_writing()
 
-    def _touch(self, idle: Timer) -> None:
-        """A byte moved: the idle timeout begins anew."""
-        idle.postpone(self._hub.clock() + self._idle_timeout)
-
-    def _check_watermarks(self) -> None:
-        """Tell the protocol to pause or to go on; give up a peer for whom too much has piled up."""
-        size = self._pending_bytes
-        limits = self._watermarks
-        if size > limits.cap:
-            self._hub.counters.write_overflows += 1
-            self.fail(WriteBufferFull(f"{size} bytes wait for a peer that does not read; the cap is {limits.cap}"))
-        elif self._is_closing:
-            return
-        elif size > limits.high and not self._is_write_paused:
-            self._is_write_paused = True
-            self._tell(self._protocol.pause_writing)
-        elif size <= limits.low and self._is_write_paused:
-            self._is_write_paused = False
-            self._tell(self._protocol.resume_writing)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the watermarks in bytes; as in asyncio, low defaults to a quarter of high.  Raises OptionError."""
-        if high is None:
-            high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
-        if low is None:
-            low = high // 4
-        self._watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
-        self._check_watermarks()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the watermarks (low, high) in bytes."""
-        return self._watermarks.low, self._watermarks.high
-
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
         self._settle()
         return self._pending_bytes
-
-    def can_write_eof(self) -> bool:
-        """Tell whether ``write_eof`` is possible: always."""
-        return True
 
     def write_eof(self) -> None:
         """Send what waits, then tell the peer that no more comes; reading goes on."""
@@ -349,25 +293,3 @@ class WriteHalf(ABC):
         self._cork_bytes = self.room = -1
         self.pending = None
         self._pending_bytes = 0
-
-    # -- what the stream owes ------------------------------------------------------------------------------
-
-    @abstractmethod
-    def fileno(self) -> int:
-        """Return the descriptor."""
-
-    @abstractmethod
-    def fail(self, exc: PeerError) -> None:
-        """End now because of the peer."""
-
-    @abstractmethod
-    def _tell(self, method: Callable[..., object], *args: object) -> None:
-        """Call *method* of the protocol and survive what it raises."""
-
-    @abstractmethod
-    def _on_broken(self, exc: BaseException) -> None:
-        """The socket is of no more use."""
-
-    @abstractmethod
-    def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
-        """End."""
