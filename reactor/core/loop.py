@@ -189,10 +189,8 @@ class Loop(Engine):
         return handle
 
     def call_at_turn_end(self, callback: Callable[[], object]) -> None:
-        """Run *callback* as the last step of this turn, once: for what is better sent in one piece.
-
-        Loop thread, inside a turn.
-        """
+        """Run *callback* once, as the last step of this turn: for what is better sent in one piece.  Inside a
+        turn only."""
         self._flushes.append(callback)
 
     def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
@@ -213,18 +211,23 @@ class Loop(Engine):
         self._begin()
         try:
             self._owner = self._thread_id()
+            self._signals.heed()
             while not self._is_stopping:
                 self._turn(None)
         finally:
+            self._owner, self._is_stopping = None, False
             self._end()
 
     def run_once(self, timeout: float | None = None) -> None:
         """Do one turn, which waits at most *timeout* seconds (None: until something happens)."""
-        self._begin(can_sleep=timeout != 0)
+        self._begin()
         try:
             self._owner = self._thread_id()
+            if timeout != 0 and not self._ready:  # else it does not sleep, and needs nobody to wake it
+                self._signals.heed()
             self._turn(timeout)
         finally:
+            self._owner, self._is_stopping = None, False
             self._end()
 
     def run_until(self, condition: Any, timeout: float | None = None) -> Any:
@@ -232,8 +235,7 @@ class Loop(Engine):
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
-        DeadlineExceeded (a TimeoutError) after *timeout* seconds.  ``stop()`` ends it early; None is returned
-        then.
+        DeadlineExceeded (a TimeoutError) after *timeout* seconds.  After ``stop()`` it returns None.
         """
         is_future = hasattr(condition, "done") and hasattr(condition, "result")
         is_met = condition.done if is_future else condition
@@ -243,6 +245,7 @@ class Loop(Engine):
         self._begin()
         try:
             self._owner = self._thread_id()
+            self._signals.heed()
             while not (value := is_met()):
                 if self._is_stopping:
                     return None
@@ -251,6 +254,7 @@ class Loop(Engine):
                     raise DeadlineExceeded(f"what run_until waited for did not happen within {timeout} s")
                 self._turn(left)
         finally:
+            self._owner, self._is_stopping = None, False
             self._end()
         return condition.result() if is_future else value
 
@@ -267,8 +271,7 @@ class Loop(Engine):
         return self._owner is not None
 
     def stop(self) -> None:
-        """End ``run`` after the present turn; before ``run``, let it return at once.  From a thread:
-        ``call_soon_threadsafe(loop.stop)``."""
+        """End ``run`` after this turn, at once if it is to come.  Threads: ``call_soon_threadsafe(loop.stop)``."""
         self.check()
         self._is_stopping = True
 
@@ -351,7 +354,7 @@ class Loop(Engine):
         if owner is not None and owner != self._thread_id():
             raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")
 
-    def _begin(self, *, can_sleep: bool = True) -> None:
+    def _begin(self) -> None:
         """Raise unless the loop can be run.  The caller owns it inside its ``try`` only: Ctrl-C may strike here."""
         self.check()
         if self._owner is not None:
@@ -359,12 +362,9 @@ class Loop(Engine):
         if isinstance(self.registry.poller, ForkedPoller):
             self.registry.poller.select()
         self._announced = None
-        if can_sleep:
-            self._signals.heed()
 
     def _end(self) -> None:
-        self._owner = None
-        self._is_stopping = False
+        """Whose turn it was has been said by the caller: Ctrl-C strikes at a call, and may at this one."""
         self._signals.cease()
         if self._foreign:
             self._wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
@@ -381,6 +381,7 @@ class Loop(Engine):
         self._foreign.clear()
         if self._owner != self._thread_id():
             self._owner = None
+            self._signals.cease()
 
     def reopen(self) -> None:
         """In a forked child: make the reactor usable again, with a poller of its own.

@@ -62,15 +62,15 @@ class Signals:
         """Have every signal wake the poller until ``cease``, whosever its handler is.
 
         Does nothing off the main thread, where no handler runs, nor if the pair of sockets cannot be had or
-        watched: a loop that can be run otherwise is run.
+        watched: a loop that can be run otherwise is run.  Twice is once: Ctrl-C may have come before ``cease``.
         """
-        if self._is_heeding or not self._ops.is_main_thread():
+        if not self._ops.is_main_thread():
             return
+        self._is_heeding = True  # first: if Ctrl-C strikes below, ``cease`` undoes what was done
         try:
             self._open()
         except (OSError, SystemLimit):
-            return
-        self._is_heeding = True
+            self._is_heeding = False
 
     def cease(self) -> None:
         """Wake the poller only for our own signals, if there are any."""
@@ -151,21 +151,26 @@ class Signals:
     def _open(self) -> None:
         """Have the C-level handler wake the poller, unless somebody else has arranged for being woken."""
         if self._pair is None:
-            pair = self._ops.socketpair()
             try:
-                self._watch(pair[0], self._drain)
+                self._pair = self._ops.socketpair()
+                self._watch(self._pair[0], self._drain)
             except BaseException:
-                pair[0].close()
-                pair[1].close()
+                self._close_pair()
                 raise
-            self._pair = pair
         fd = self._pair[1].fileno()
         try:
             previous = self._ops.set_wakeup_fd(fd)
         except ValueError:  # not the main thread, as ``add`` is about to say
             return
         if previous not in (-1, fd):
-            self._ops.set_wakeup_fd(previous)
+            self._put_back(previous)
+
+    def _put_back(self, fd: int) -> None:
+        """Leave the wakeup descriptor to whom it belonged, unless *fd* is closed, or blocks: that wakes nobody."""
+        try:
+            self._ops.set_wakeup_fd(fd)
+        except (OSError, ValueError):
+            pass
 
     def _drain(self) -> None:
         assert self._pair is not None
@@ -183,7 +188,7 @@ class Signals:
         except ValueError:  # not the main thread, where alone it can have been set
             return
         if current not in (-1, self._pair[1].fileno()):
-            self._ops.set_wakeup_fd(current)
+            self._put_back(current)
 
     def _close_unless_needed(self) -> None:
         if not self._callbacks and not self._is_heeding:

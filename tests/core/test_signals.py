@@ -17,6 +17,7 @@ from types import FrameType
 import pytest
 
 from reactor.core.loop import Loop
+from reactor.core.ops import Ops
 from reactor.errors import OptionError, WrongThread
 from reactor.testing import ScriptedOps
 from tests.core.doubles import Virtual, real_loop, turns, virtual_loop
@@ -256,6 +257,154 @@ def test_the_wakeup_descriptor_of_a_host_stays_while_the_loop_runs() -> None:
         finally:
             assert signal.set_wakeup_fd(-1) == near.fileno()
         assert far.recv(1) == bytes([signal.SIGCHLD])
+
+
+@pytest.mark.parametrize("moment", ["before", "during"])
+@pytest.mark.parametrize("state", ["closed", "blocking"])
+def test_a_wakeup_descriptor_that_its_owner_has_left_behind_dead_is_no_obstacle(state: str, moment: str) -> None:
+    """``set_wakeup_fd`` refuses to put back what is closed or blocks; it wakes nobody, so nothing is lost."""
+    with real_loop() as (loop, failures):
+        loop.run_once(0.0001)  # its pair of sockets is open from here on, and takes no number that becomes free
+        near, far = socket.socketpair()
+        near.setblocking(False)
+
+        def leave_behind() -> None:
+            signal.set_wakeup_fd(near.fileno())
+            near.close() if state == "closed" else near.setblocking(True)
+
+        if moment == "before":
+            leave_behind()
+        else:
+            loop.call_soon(leave_behind)
+        loop.call_soon(loop.stop)
+        loop.run()
+        loop.run_once(0.0001)
+        assert signal.set_wakeup_fd(-1) == -1
+        near.close()
+        far.close()
+    assert not failures
+
+
+class Struck(Ops):
+    """A system in which Ctrl-C strikes at a call of *method*, just before or just after it is carried out."""
+
+    def __init__(self, method: str, count: int, *, is_after: bool) -> None:
+        self.method = method
+        self.left = count
+        self.is_after = is_after
+
+    def _call(self, method: str, *args: int) -> object:
+        self.left -= method == self.method
+        is_hit = method == self.method and self.left == 0
+        if is_hit and not self.is_after:
+            raise KeyboardInterrupt
+        result = getattr(super(), method)(*args)
+        if is_hit:
+            raise KeyboardInterrupt
+        return result
+
+    def set_wakeup_fd(self, fd: int) -> int:
+        return int(self._call("set_wakeup_fd", fd))  # type: ignore[call-overload,no-any-return]
+
+    def is_main_thread(self) -> bool:
+        return bool(self._call("is_main_thread"))
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("method", "count"), [("is_main_thread", 1), ("set_wakeup_fd", 1), ("set_wakeup_fd", 2)])
+def test_ctrl_c_at_the_edge_of_a_run_leaves_a_loop_that_can_be_run(
+    method: str, count: int, is_after: bool
+) -> None:
+    """At the latest after the next run the wakeup descriptor is given back; at the beginning, at once."""
+    with Loop(ops=Struck(method, count, is_after=is_after)) as loop:
+        loop.call_soon(loop.stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run()
+        assert not loop.is_running()
+        if count == 1:
+            assert signal.set_wakeup_fd(-1) == -1
+        ran: list[int] = []
+        loop.call_soon(ran.append, 1)
+        loop.call_soon(loop.stop)
+        loop.run()
+        assert ran == [1]
+        assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("run", [Loop.run, Loop.run_once, lambda loop: loop.run_until(lambda: True)])
+def test_ctrl_c_when_a_run_is_over_leaves_nobody_the_owner_of_the_loop(run: Callable[[Loop], object]) -> None:
+    """It strikes where a function is called; else the loop would be "running already" for ever, and never end."""
+
+    class Late(Loop):
+        __slots__ = ()
+
+        def _end(self) -> None:
+            raise KeyboardInterrupt
+
+    with Late() as loop:
+        for _ in range(2):
+            loop.call_soon(loop.stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(loop)
+            assert not loop.is_running()
+
+
+def test_the_pair_of_sockets_is_given_back_when_ctrl_c_strikes_while_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Watched already, and known to nobody, it would be readable for ever."""
+    with real_loop() as (loop, failures):
+        watch = loop._signals._watch
+
+        def struck(sock: socket.socket, callback: Callable[[], object]) -> None:
+            watch(sock, callback)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop._signals, "_watch", struck)
+        loop.call_soon(loop.stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run()
+        assert loop._signals._pair is None
+        assert len(loop.registry.poller.get_map()) == 1  # the bell
+        monkeypatch.undo()
+        loop.run_once(0.0001)
+    assert not failures
+
+
+def test_a_turn_that_does_not_sleep_arranges_for_no_waking() -> None:
+    """Neither without a wait, nor when something is ready: that is most turns of a host, and costs as much."""
+    ops = ScriptedOps().script("is_main_thread", True)
+    with Loop(ops=ops) as loop:
+        loop.run_once(0)
+        loop.call_soon(print)
+        loop.run_once()
+        assert "is_main_thread" not in [call[0] for call in ops.calls]
+        loop.run_once(0.0001)
+        assert "is_main_thread" in [call[0] for call in ops.calls]
+
+
+def test_a_child_that_another_thread_forks_does_not_take_the_wakeup_descriptor_without_running() -> None:
+    """The run that heeded signals is the parent's."""
+    statuses: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            try:
+                loop.reopen()
+                os._exit(0 if signal.set_wakeup_fd(-1) == -1 else 1)
+            finally:
+                os._exit(2)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        loop.call_soon_threadsafe(loop.stop)
+
+    with real_loop() as (loop, failures):
+        thread = threading.Thread(target=fork)
+        loop.call_soon(thread.start)
+        loop.run()
+        thread.join()
+    assert statuses == [0]
+    assert not failures
 
 
 def test_a_loop_in_another_thread_opens_nothing_for_signals() -> None:
