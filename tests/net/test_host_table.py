@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from reactor.errors import AddressError
 from reactor.net.names.host_table import HostTable
 
-NUMBERS = st.sampled_from(["10.0.0.1", "10.0.0.2", "::1", "fe80::1%eth0"])
+NUMBERS = st.sampled_from(["10.0.0.1", "10.0.0.2", "::1", "0::1", "fe80::1%eth0", "FE80:0::1%eth0"])
 NAMES = st.sampled_from(["a", "b", "c.d"])
 
 
@@ -37,6 +38,14 @@ def test_an_address_has_the_names_that_were_given_it_in_that_order() -> None:
     assert repr(table) == "HostTable({'one': ['10.0.0.1']})"
 
 
+def test_an_address_that_a_name_is_given_twice_is_one_whatever_its_spelling() -> None:
+    """It keeps its first place, and its first spelling; and the name can be taken away again."""
+    table = HostTable({"a": ["10.0.0.1", "0::1", "::1", "10.0.0.1", "::2"]})
+    assert table["a"] == ["10.0.0.1", "0::1", "::2"]
+    del table["a"]
+    assert table.names("::1") == table.names("10.0.0.1") == list(table) == []
+
+
 def test_a_list_that_is_read_is_nobodys_but_the_readers() -> None:
     """Changing it changes nothing."""
     table = HostTable({"a": []})
@@ -58,6 +67,11 @@ def test_what_is_no_name_or_no_number_is_refused(name: str, addresses: Any) -> N
     assert table.names("::1") == ["a"]
 
 
+def canonical(number: str) -> str:
+    """Return the one spelling of *number*, by another way than the table's."""
+    return ipaddress.ip_address(number).compressed
+
+
 @given(st.lists(st.one_of(st.tuples(NAMES, st.lists(NUMBERS, max_size=3)), NAMES), max_size=30))
 def test_both_directions_agree_whatever_is_done_to_the_table(steps: list[Any]) -> None:
     """Who has an address is named by it, and nobody else."""
@@ -68,4 +82,6 @@ def test_both_directions_agree_whatever_is_done_to_the_table(steps: list[Any]) -
         else:
             table.pop(step, None)
     for number in ["10.0.0.1", "10.0.0.2", "::1", "fe80::1%eth0"]:
-        assert sorted(table.names(number)) == sorted(name for name in table if number in table[name])
+        assert sorted(table.names(number)) == sorted(
+            name for name in table if number in [canonical(spelling) for spelling in table[name]]
+        )

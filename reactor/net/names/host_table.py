@@ -47,9 +47,12 @@ class HostTable(MutableMapping[str, "list[str]"]):
             if not (isinstance(number, str) and numeric_family(number)):
                 raise AddressError(f"{name!r} can only be given numeric addresses, not {number!r}")
         self.pop(name, None)
-        self._addresses[key] = tuple(dict.fromkeys(numbers))
+        once: dict[str, str] = {}
         for number in numbers:
-            self._names.setdefault(_canonical(number), {})[key] = None
+            once.setdefault(_canonical(number), number)
+        self._addresses[key] = tuple(once.values())
+        for number in once:
+            self._names.setdefault(number, {})[key] = None
 
     def __getitem__(self, name: str) -> list[str]:
         return list(self._addresses[_key(name)])
