@@ -11,7 +11,7 @@ and stops it when that has come::
 An idle timeout is another thing: it is pushed back by every byte that moves, so a peer that sends one byte a
 second never meets it.  A deadline stays where it is.
 
-Starting it anew costs two assignments (see ``Timer.reschedule``), so one deadline may serve every request of a
+Starting it anew costs a few assignments (see ``Timer.reschedule``), so one deadline may serve every request of a
 connection.  What is called in the end is the program's choice: ``transport.fail`` ends the connection with the
 OperationTimeout, which is told to ``connection_lost``; with datagrams it may be a method that sends again.
 
@@ -51,9 +51,13 @@ class Deadline:
         return f"<{type(self).__name__} for {self.what}, {state}>"
 
     def start(self, timeout: float) -> None:
-        """Wait from now on for *timeout* seconds, also if it is running.  Raises OptionError for none or fewer."""
+        """Wait from now on for *timeout* seconds, also if it is running.
+
+        Raises OptionError for none or fewer, ReactorClosed when nobody will tell any more, WrongThread.
+        """
         if not timeout > 0:
             raise OptionError(f"a deadline is a positive number of seconds away, not {timeout!r}")
+        self._loop.check()
         self._timeout = timeout
         if self._timer is None:
             self._timer = self._loop.call_later(timeout, self._on_missed)

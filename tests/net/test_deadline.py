@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import reactor
-from reactor.errors import ConnectFailed, OperationTimeout, OptionError, PeerError
+from reactor.errors import ConnectFailed, OperationTimeout, OptionError, PeerError, ReactorClosed
 from reactor.net.deadline import Deadline
 from reactor.testing import ScriptedPoller, VirtualClock
 from tests.net.notes import Notes
@@ -57,6 +57,44 @@ def test_nothing_is_missed_when_it_has_come() -> None:
         stage.settle()
         assert missed == []
         assert stage.next_timeout() is None
+
+
+def test_what_is_started_or_stopped_in_the_turn_in_which_it_is_due_is_not_missed() -> None:
+    """The last word counts: the reply came in that very turn.  In the moment of missing, too."""
+    stage, clock, missed = virtual()
+
+    def told(exc: OperationTimeout) -> None:
+        missed.append(exc)
+        deadline.stop()
+        deadline.start(7)
+
+    with stage:
+        deadline = Deadline(stage, told)
+        for again in (lambda: deadline.start(5), deadline.stop):
+            deadline.start(5)
+            clock.advance(5)
+            stage.call_soon(again)
+            stage.run_once(0)
+            assert not missed
+        deadline.start(5)
+        clock.advance(5)
+        stage.settle()
+        assert len(missed) == 1
+        assert repr(deadline) == "<Deadline for a reply, 7 s>"
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_nothing_is_started_on_a_reactor_that_is_closed(is_running: bool) -> None:
+    """It would never be missed, and say that it is running."""
+    stage, _, missed = virtual()
+    with stage:
+        deadline = Deadline(stage, missed.append)
+        if is_running:
+            deadline.start(5)
+    with pytest.raises(ReactorClosed):
+        deadline.start(5)
+    deadline.stop()
+    assert not deadline.is_running()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
