@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import errno
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -248,6 +249,71 @@ def test_messages_of_a_peer_that_has_reset_are_read_to_the_end(poller_name: str)
         assert isinstance(notes.reason, ConnectionResetError)
         assert "eof_received" not in notes.names
         assert stage.counters.resets == 1
+
+
+def test_messages_are_read_to_the_end_when_the_pipe_broke_before_the_reset(poller_name: str) -> None:
+    """A peer that takes no more may go on sending, and end with ours unread: two errors, and every message."""
+    with stage_on(poller_name) as stage, pair_on(stage) as (notes, far):
+        notes.transport.send_message(b"never read")
+        far.shutdown(socket.SHUT_RD)
+        notes.transport.send_message(b"EPIPE")
+        for message in (b"one", b"", b"two"):
+            far.send(message)
+        far.close()
+        stage.until(lambda: notes.is_lost)
+        assert notes.messages == [b"one", b"", b"two"]
+        assert isinstance(notes.reason, ConnectionResetError)
+        assert stage.counters.resets == 1
+
+
+def test_a_protocol_that_takes_over_is_given_the_next_message(poller_name: str) -> None:
+    """Inside of a message, with the reading stopped and begun again; the first hears no more, not of the end."""
+
+    def hand_over(me: MessageNotes, data: bytes) -> None:
+        me.transport.pause_reading()
+        me.transport.resume_reading()
+        successor.transport = me.transport
+        me.transport.set_protocol(successor)
+
+    successor = MessageNotes()
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with far, stage_on(poller_name) as stage:
+        first = MessageNotes(message_received=hand_over)
+        stage.adopt_seqpacket(lambda: first, near)
+        for message in (b"1", b"2", b"3"):
+            far.send(message)
+        far.shutdown(socket.SHUT_WR)
+        stage.until(lambda: successor.is_lost)
+        assert (first.messages, successor.messages) == ([b"1"], [b"2", b"3"])
+        assert not first.is_lost
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_peer_that_is_killed_is_a_peer_that_is_gone(poller_name: str, is_paused: bool) -> None:
+    """With messages of ours unread, and some that wait to be sent: nobody waits for it, reading or not."""
+    with stage_on(poller_name) as stage, pair_on(stage) as (notes, far):
+        gate, opener = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(opener)
+            far.send(b"last words")
+            os.read(gate, 1)
+            os._exit(0)
+        os.close(gate)
+        far.close()
+        stage.until(lambda: notes.messages)
+        if is_paused:
+            notes.transport.pause_reading()
+        while not notes.transport.get_write_buffer_size():
+            notes.transport.send_message(bytes(1000))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(opener)
+        stage.until(lambda: notes.is_lost)
+        assert notes.messages == [b"last words"]
+        assert isinstance(notes.reason, ConnectionError)
 
 
 def test_a_greedy_peer_does_not_keep_the_others_waiting(poller_name: str) -> None:

@@ -201,10 +201,10 @@ class MessageStream(MessageWriter):
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionResetError as exc:
-                if self._error is not None:
+                if isinstance(self._error, ConnectionResetError):
                     self._on_broken(exc)
                     return
-                self._error = exc  # said once, and before what the peer had sent
+                self._error = exc  # said once, by recv or by send, and before what the peer had sent
                 continue
             except OSError as exc:
                 self._on_broken(exc)
