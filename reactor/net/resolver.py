@@ -280,7 +280,7 @@ class Resolver:
             try:
                 self._workers.append(Worker(self._hub, question, self._on_answered))
                 busy += 1
-            except RuntimeError as exc:  # the system has no thread left
+            except Exception as exc:  # the system has no thread left, or no memory for one
                 self._settle(question, exc)
 
     def _on_answered(self, question: Question, answer: Any) -> None:

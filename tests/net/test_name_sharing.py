@@ -247,6 +247,8 @@ def test_every_function_looks_into_the_table_of_the_program_first() -> None:
         assert ask(stage, "gethostbyaddr", "FD00:0::7") == ("db.example", ["six"], ["FD00:0::7"])
         assert ask(stage, "getfqdn", "db") == "db.example"
         assert ask(stage, "getnameinfo", ("10.0.0.7", 80), socket.NI_NUMERICSERV) == ("db.example", "80")
+        strict = socket.NI_NAMEREQD | socket.NI_NUMERICSERV
+        assert ask(stage, "getnameinfo", ("10.0.0.7", 80), strict) == ("db.example", "80")
         both_numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
         assert ask(stage, "getnameinfo", ("10.0.0.7", 80), both_numeric) == ("10.0.0.7", "80")
         both = ask(stage, "getaddrinfo", "db.example", 80, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from socket import gaierror, herror
 from typing import Any
@@ -104,6 +105,8 @@ def test_the_answer_is_that_of_the_socket_module_whatever_is_asked(
         (("getaddrinfo", "x", 1), UnicodeError("label"), ResolutionFailed, gaierror, "label"),
         (("gethostbyaddr", "x"), UnicodeError("label"), HostUnknown, herror, "label"),
         (("getservbyname", "x"), OSError("none found"), ServiceUnknown, OSError, "no service or protocol"),
+        (("getservbyname", "x"), UnicodeError("surrogate"), ServiceUnknown, OSError, "surrogate"),
+        (("getaddrinfo", "x", 1), OSError(24, "too many"), ResolutionFailed, gaierror, "too many"),
         (("getprotobyname", "x"), ZeroDivisionError("a bug"), LookupFailed, ConnectionError, "a bug"),
     ],
 )
@@ -177,6 +180,50 @@ def test_the_name_of_a_service_is_looked_up_in_a_thread_even_if_the_host_is_a_nu
                 assert len(service.threads) == (port == "http") + (host == "named")
 
 
+@pytest.mark.parametrize(
+    ("function", "raised", "number"),
+    [
+        ("getaddrinfo", OSError(errno.EMFILE, "too many open files"), socket.EAI_AGAIN),
+        ("getaddrinfo", MemoryError(), socket.EAI_AGAIN),
+        ("getaddrinfo", UnicodeError("label"), socket.EAI_NONAME),
+        ("getaddrinfo", ZeroDivisionError("a bug"), socket.EAI_FAIL),
+        ("gethostbyaddr", OSError(errno.EMFILE, "too many open files"), 2),
+        ("gethostbyaddr", UnicodeError("label"), 1),
+        ("gethostbyaddr", ZeroDivisionError("a bug"), 3),
+    ],
+)
+def test_what_the_system_has_no_number_for_is_given_the_one_that_comes_nearest(
+    function: str, raised: Exception, number: int
+) -> None:
+    """Out of descriptors is "try again", and not "for good": programs decide by it whether they do."""
+    with stage_on(ops=NameService({(function, "x"): raised})) as stage:
+        question = getattr(stage.resolver, function)(*["x", 80][: 2 if function == "getaddrinfo" else 1])
+        with pytest.raises(LookupFailed) as caught:
+            stage.run_until(question, PATIENCE)
+    assert caught.value.errno == number
+
+
+@pytest.mark.parametrize("function", ["lookup", "getaddrinfo", "gethostbyaddr"])
+def test_the_zone_of_an_address_keeps_its_spelling(function: str) -> None:
+    """It is an interface, and "enP2p1s0" is another one than "enp2p1s0"; only names are the same in any case."""
+    asked: list[str] = []
+
+    class Noting(NameService):
+        def getaddrinfo(self, host: Any, *rest: Any) -> list[Any]:
+            asked.append(host)
+            return found("fe80::1")
+
+        def gethostbyaddr(self, host: str) -> Any:
+            asked.append(host)
+            return "x", [], [host]
+
+    with stage_on(ops=Noting()) as stage:
+        for host in ("FE80::1%enP2p1s0", "UPPER"):
+            more = () if function == "gethostbyaddr" else (80,)
+            stage.run_until(getattr(stage.resolver, function)(host, *more), PATIENCE)
+    assert asked == ["FE80::1%enP2p1s0", "upper"]
+
+
 def test_a_machine_without_a_complete_name_is_called_by_what_it_has() -> None:
     """getfqdn: a name with a dot, else the proper one, else what was asked, and no failure."""
     service = NameService(
@@ -202,6 +249,7 @@ def test_a_machine_without_a_complete_name_is_called_by_what_it_has() -> None:
         ("gethostbyaddr", "x" * 256),
         ("lookup", "x" * 256, 80),
         ("getfqdn", "a\0b"),
+        ("getfqdn", None),
         ("getaddrinfo", "x", -1),
         ("getaddrinfo", "x", ""),
         ("getaddrinfo", "x", "ht\0tp"),

@@ -239,18 +239,19 @@ def test_time_runs_while_a_question_waits_for_a_thread(slow: SlowOps) -> None:
     assert "waiting" not in slow.asked
 
 
-def test_a_question_is_answered_with_a_failure_when_no_thread_can_be_started() -> None:
-    """RLIMIT_NPROC and the like; the next question may have more luck."""
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_a_question_is_answered_with_a_failure_when_no_thread_can_be_started(error: Exception) -> None:
+    """RLIMIT_NPROC and the like; the same question may have more luck."""
     answers: list[Any] = []
     ops = ScriptedOps()
-    ops.script("start_thread", RuntimeError("can't start new thread"))
+    ops.script("start_thread", error)
     with stage_on(ops=ops) as stage:
-        stage.resolver.lookup("name", 80, callback=answers.append)
-        assert not answers
-        stage.until(answered(answers, 1))
-        stage.resolver.lookup("localhost", 80, callback=answers.append)
-        stage.until(answered(answers, 2))
-    assert isinstance(answers[0].__cause__, RuntimeError)
+        for count in (1, 2):
+            stage.resolver.lookup("localhost", 80, callback=answers.append)
+            assert len(answers) < count
+            stage.until(answered(answers, count))
+    assert answers[0].__cause__ is error
+    assert answers[0].errno == socket.EAI_AGAIN
     assert isinstance(answers[1], list)
 
 

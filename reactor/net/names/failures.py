@@ -3,8 +3,8 @@
 getaddrinfo(3) and gethostbyaddr(3) have two different sets of numbers for the same mishaps, and programs catch
 them by class (``socket.gaierror``, ``socket.herror``) and compare the numbers.  So an error of ours is of the same
 class, with the number and the text that the system gave, and says besides whose question it was and what can be
-done.  What the system never says (no thread was left, no answer came in time) is given the number that comes
-nearest to it.
+done.  What the system never says (no thread or descriptor was left, no answer came in time) is given the
+number that comes nearest to it.
 
 Only some numbers say that there *is* no answer; the others say that there is none now, and must not be remembered.
 
@@ -70,7 +70,7 @@ class Kind:
             made = ResolutionFailed(message, cause.errno, text)
         elif isinstance(cause, socket.herror):
             made = HostUnknown(message, cause.errno, text)
-        elif self is SERVICE and _says_unknown(cause):
+        elif self is SERVICE and (isinstance(cause, UnicodeError) or _says_unknown(cause)):
             made = ServiceUnknown(message)
         else:
             error = self.timeout if isinstance(cause, TimeoutError) else self.failure
@@ -81,7 +81,7 @@ class Kind:
     def _number_of(self, cause: Exception) -> int:
         if isinstance(cause, UnicodeError):
             return self.none
-        return self.again if isinstance(cause, TimeoutError | BlockingIOError | RuntimeError) else self.lost
+        return self.again if isinstance(cause, OSError | RuntimeError | MemoryError) else self.lost
 
 
 NAME = Kind(

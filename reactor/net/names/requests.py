@@ -120,7 +120,7 @@ def _addresses(
     flags: int,
     finish: Callable[[Any], Any],
 ) -> Request:
-    name = None if host is None else checked_name(host).lower()
+    name = None if host is None else _folded(checked_name(host))
     numbers = hosts.numbers(name)
     is_number = name is None or numbers is not None or numeric_family(name) != 0
     return Request(
@@ -132,7 +132,7 @@ def _addresses(
 
 def gethostbyname_ex(hosts: HostTable, host: str) -> Request:
     """socket.gethostbyname_ex: (name, aliases, IPv4 addresses)."""
-    name = checked_name(host).lower()
+    name = _folded(checked_name(host))
     numbers = hosts.numbers(name)
     if numbers is None and numeric_family(name) == socket.AF_INET:
         numbers = (name,)
@@ -182,7 +182,7 @@ def gethostbyaddr(hosts: HostTable, host: str) -> Request:
 
 def getfqdn(hosts: HostTable, host: str, ops: Ops) -> Request:
     """socket.getfqdn: the first of the names that has a dot, else the proper one; *host* itself if it has none."""
-    name = host.strip()
+    name = host.strip() if isinstance(host, str) else host
     if name in ("", "0.0.0.0", "::"):
         name = str(_ask(ops, "gethostname"))
     return _named(hosts, checked_name(name), _full_name, excuse=name)
@@ -195,7 +195,7 @@ def getnameinfo(hosts: HostTable, address: Any, flags: int) -> Request:
     host, port = address[0], checked_port(address[1])
     names = [] if flags & socket.NI_NUMERICHOST else hosts.names(host)
     if names:
-        flags |= socket.NI_NUMERICHOST
+        flags = flags & ~socket.NI_NAMEREQD | socket.NI_NUMERICHOST
     is_numeric = bool(flags & socket.NI_NUMERICSERV)
     return Request(
         HOST, host, _ask, "getnameinfo", (host, 0 if is_numeric else port, *address[2:]), flags,
@@ -209,7 +209,7 @@ def _named(hosts: HostTable, host: str, finish: Callable[[Any], Any], excuse: st
     if numbers is None and numeric_family(host):
         numbers = (host,) if hosts.names(host) else None
     if numbers is None:
-        return Request(HOST, host, _ask, "gethostbyaddr", host.lower(), finish=finish, excuse=excuse)
+        return Request(HOST, host, _ask, "gethostbyaddr", _folded(host), finish=finish, excuse=excuse)
     entry: Any = no_data()
     if numbers:
         first, *others = hosts.names(numbers[0])
@@ -263,6 +263,12 @@ def checked_name(host: str) -> str:
     if len(checked_host(host)) > MAX_HOST_NAME:
         raise AddressError(f"a host name has at most {MAX_HOST_NAME} characters; {host[:32]!r}... has {len(host)}")
     return host
+
+
+def _folded(host: str) -> str:
+    """Return *host* in lower case if it is a name; the zone of a numeric address is an interface, such as enP2p1s0,
+    in whose name the case counts."""
+    return host if numeric_family(host) else host.lower()
 
 
 def _checked_service(name: str) -> str:
