@@ -27,7 +27,7 @@ import sys
 from functools import partial
 from selectors import EVENT_READ
 
-from reactor.errors import IdleTimeout, MessageTooLong, OptionError, PeerError
+from reactor.errors import MessageTooLong, OptionError, PeerError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES
 from reactor.net.addresses import format_address
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.core.handles import Timer
     from reactor.core.ops import Ops
     from reactor.net.hub import Hub
 
@@ -77,7 +76,7 @@ class MessageStream(MessageWriter):
     positive number.
     """
 
-    __slots__ = ("_buffer", "_idle", "_idle_timeout", "_on_lost", "_peer")
+    __slots__ = ("_buffer", "_on_lost", "_peer")
 
     def __init__(
         self,
@@ -96,8 +95,6 @@ class MessageStream(MessageWriter):
         self._buffer = hub.scratch[:limit] if is_small else memoryview(bytearray(limit))
         self._peer = peer
         self._on_lost = on_lost
-        self._idle: Timer | None = None
-        self._idle_timeout = 0.0
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
@@ -110,8 +107,8 @@ class MessageStream(MessageWriter):
         try:
             if SENDER_OPTION is not None:
                 self._sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
-            self._deliver(self._protocol.connection_made, self)
-            if not self._is_halted:
+            self._tell(self._protocol.connection_made, self)
+            if not self.is_halted:
                 self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
         except BaseException as exc:
             self._lose(exc)
@@ -135,62 +132,29 @@ class MessageStream(MessageWriter):
             return default
         return self._sock if name == "socket" else default
 
-    def fileno(self) -> int:
-        """Return the descriptor of the socket, -1 when it is closed."""
-        return self._sock.fileno()
-
-    def get_protocol(self) -> Any:
-        """Return the protocol that is told what happens here; None after the end."""
-        return self._protocol
-
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on; the limit on messages stays.  ``connection_made`` is not
         called again."""
         self._protocol = protocol
 
-    def is_closing(self) -> bool:
-        """Tell whether the transport is closing or closed: nothing more can be sent."""
-        return self._is_closing
-
-    def set_idle_timeout(self, timeout: float | None) -> None:
-        """Abort with IdleTimeout when no message has moved for *timeout* seconds; None: wait for ever."""
-        if timeout is not None and not timeout > 0:
-            raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
-        self._hub.loop.check()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        if timeout is not None and not self._is_lost:
-            self._idle_timeout = timeout
-            self._idle = self._hub.loop.call_later(timeout, self._on_idle)
-
-    def _on_idle(self) -> None:
-        self._hub.counters.idle_timeouts += 1
-        self._lose(IdleTimeout(f"no message moved for {self._idle_timeout:g} s; the connection is given up"))
-
-    def _touch(self) -> None:
-        """A message moved: the idle timeout begins anew."""
-        if self._idle is not None:
-            self._idle.reschedule(self._hub.loop.time() + self._idle_timeout)
-
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def pause_reading(self) -> None:
         """Take no more messages from the socket: soon its peer cannot send any more either."""
-        if not self._is_halted:
+        if not self.is_halted:
             self._hub.loop.remove_reader(self._sock)
-            self._is_halted = True
+            self.is_halted = True
 
     def resume_reading(self) -> None:
         """Take messages again."""
-        if self._is_halted and not self._is_closing:
-            self._is_halted = False
+        if self.is_halted and not self._is_closing:
+            self.is_halted = False
             if not self._has_eof:
                 self._hub.loop.add_reader(self._sock, self._on_readable)
 
     def is_reading(self) -> bool:
         """Tell whether messages are being received."""
-        return not (self._is_halted or self._has_eof)
+        return not (self.is_halted or self._has_eof)
 
     def _on_readable(self) -> None:
         """Take a batch of messages, but not more bytes than a stream may."""
@@ -218,13 +182,14 @@ class MessageStream(MessageWriter):
                 return
 
     def _on_message(self, size: int) -> None:
-        self._touch()
+        if self._idle is not None:
+            self._touch(self._idle)
         if size > self._limit:
             self.fail(MessageTooLong(f"a message of more than {self._limit} bytes arrived, and its end is lost"))
             return
         if self._hub.probe is not None:
             self._hub.probe.received(self, size)
-        self._deliver(self._protocol.message_received, self._buffer[:size].tobytes())
+        self._tell(self._protocol.message_received, self._buffer[:size].tobytes())
 
     def _on_eof(self) -> None:
         """The peer has shut its sending side down, or closed: there is nothing more to read, ever."""
@@ -232,7 +197,7 @@ class MessageStream(MessageWriter):
         self._hub.loop.registry.remove(self._sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
-        elif not self._deliver(self._protocol.eof_received) or self._is_write_ended:
+        elif not self._tell(self._protocol.eof_received) or self._is_write_ended:
             self.close()
 
     # -- ending ------------------------------------------------------------------------------------------------
@@ -244,12 +209,6 @@ class MessageStream(MessageWriter):
             self._halt()
             if not self._queue:
                 self._end_writing()
-
-    def abort(self) -> None:
-        """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
-        if not self._is_lost:
-            self._hub.loop.check()
-            self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
         """End because the peer broke a rule: count it and say so in one line."""
@@ -264,15 +223,10 @@ class MessageStream(MessageWriter):
     def _halt(self) -> None:
         """No user call but ``connection_lost`` from here on, and no message but those that wait to be sent."""
         self._is_closing = self._is_write_ended = True
-        if not self._is_halted:
-            self._is_halted = True
+        if not self.is_halted:
+            self.is_halted = True
             if not self._has_eof:
                 self._hub.loop.registry.remove(self._sock, EVENT_READ)
-
-    def _on_broken(self, exc: BaseException) -> None:
-        if isinstance(exc, ConnectionError):
-            self._hub.counters.resets += 1
-        self._lose(self._error or exc)
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -281,9 +235,7 @@ class MessageStream(MessageWriter):
         self._is_lost = True
         self._halt()
         self._drop_unsent()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        self._stop_idling()
         self._hub.loop.call_soon(self._finish, exc, linger)
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
@@ -291,7 +243,7 @@ class MessageStream(MessageWriter):
         self._hub.counters.closed_streams += 1
         self._hub.closed(self, exc)
         try:
-            self._deliver(protocol.connection_lost, exc)
+            self._tell(protocol.connection_lost, exc)
         finally:
             if linger:
                 self._hub.lingering.take(self._sock, partial(_thrown_away, self._hub.ops, self._sock))
@@ -300,7 +252,7 @@ class MessageStream(MessageWriter):
             if self._on_lost is not None:
                 self._on_lost(self)
 
-    def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
+    def _tell(self, method: Callable[..., Any], *args: Any) -> Any:
         """Call *method* of the protocol.  What it raises ends this transport and no other: a PeerError is the
         peer's fault, anything else a bug of ours."""
         try:

@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import errno
 import socket
-from abc import ABC, abstractmethod
 from collections import deque
 from selectors import EVENT_WRITE
 
-from reactor.errors import PayloadRefused, PeerError, TransportClosed, WriteBufferFull
-from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.errors import PayloadRefused, TransportClosed
 from reactor.limits import DATAGRAM_BATCH
 from reactor.net.outgoing import NO_SIGNAL, frozen
+from reactor.net.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
+    from reactor.flow import Watermarks
     from reactor.net.hub import Hub
 
 #: What a waiting message counts in addition to its bytes, so that empty ones cannot fill the memory either.
@@ -37,27 +36,17 @@ ENTRY_BYTES = 128
 KERNEL_SHARE = 32
 
 
-class MessageWriter(ABC):
+class MessageWriter(Transport):
     """What a message transport sends with.  ``MessageStream`` derives from it and decides about the rest."""
 
-    __slots__ = (
-        "_error", "_has_eof", "_hub", "_is_closing", "_is_halted", "_is_lost", "_is_write_ended",
-        "_is_write_paused", "_limit", "_pending_bytes", "_protocol", "_queue", "_sock", "_watermarks",
-    )  # fmt: skip
+    __slots__ = ("_limit", "_queue")
+
+    unit = "message"
 
     def __init__(self, hub: Hub, sock: socket.socket, protocol: Any, limit: int, watermarks: Watermarks) -> None:
-        self._hub = hub
-        self._sock = sock
-        self._protocol = protocol
+        super().__init__(hub, sock, protocol, watermarks)
         self._limit = limit
-        self._watermarks = watermarks
         self._queue: deque[bytes] = deque()
-        self._pending_bytes = 0
-        #: Why the end is not a good one, while there may still be something to read.
-        self._error: BaseException | None = None
-        self._is_write_paused = self._is_write_ended = False
-        #: Not reading: paused, or closing.
-        self._is_halted = self._is_closing = self._is_lost = self._has_eof = False
 
     def send_message(self, data: bytes | bytearray | memoryview) -> None:
         """Send *data*, which may be empty, as one message, in the order of the calls.
@@ -91,7 +80,8 @@ class MessageWriter(ABC):
                 raise self._refusal(len(data)) from exc
             self._on_unwritable(exc)
             return True
-        self._touch()
+        if self._idle is not None:
+            self._touch(self._idle)
         if self._hub.probe is not None:
             self._hub.probe.sent(self, len(data))
         return True
@@ -133,41 +123,9 @@ class MessageWriter(ABC):
         if is_last and not self._queue:
             self._end_writing()
 
-    def _check_watermarks(self) -> None:
-        size = self._pending_bytes
-        limits = self._watermarks
-        if size > limits.cap:
-            self._hub.counters.write_overflows += 1
-            self.fail(WriteBufferFull(f"{size} bytes wait for a peer that does not read; the cap is {limits.cap}"))
-        elif self._is_closing:
-            return
-        elif size > limits.high and not self._is_write_paused:
-            self._is_write_paused = True
-            self._deliver(self._protocol.pause_writing)
-        elif size <= limits.low and self._is_write_paused:
-            self._is_write_paused = False
-            self._deliver(self._protocol.resume_writing)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the watermarks in bytes; as in asyncio, low defaults to a quarter of high.  Raises OptionError."""
-        if high is None:
-            high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
-        if low is None:
-            low = high // 4
-        self._watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
-        self._check_watermarks()
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the watermarks (low, high) in bytes."""
-        return self._watermarks.low, self._watermarks.high
-
     def get_write_buffer_size(self) -> int:
         """Return what waits to be sent in bytes; each message counts ENTRY_BYTES more than it carries."""
         return self._pending_bytes
-
-    def can_write_eof(self) -> bool:
-        """Tell whether ``write_eof`` is possible: always."""
-        return True
 
     def write_eof(self) -> None:
         """Send what waits, then tell the peer that no more comes; reading goes on."""
@@ -193,7 +151,7 @@ class MessageWriter(ABC):
     def _on_unwritable(self, exc: OSError) -> None:
         """The peer takes nothing more.  What it sent before that may still lie here: read it all, then end."""
         self._error = self._error or exc
-        if self._is_closing or self._is_halted or self._has_eof:
+        if self._is_closing or self.is_halted or self._has_eof:
             self._on_broken(exc)
             return
         self._is_write_ended = True
@@ -205,25 +163,3 @@ class MessageWriter(ABC):
             self._queue.clear()
             self._pending_bytes = 0
             self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
-
-    # -- what the transport owes ---------------------------------------------------------------------------
-
-    @abstractmethod
-    def fail(self, exc: PeerError) -> None:
-        """End now because of the peer."""
-
-    @abstractmethod
-    def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call *method* of the protocol and survive what it raises."""
-
-    @abstractmethod
-    def _touch(self) -> None:
-        """A message moved."""
-
-    @abstractmethod
-    def _on_broken(self, exc: BaseException) -> None:
-        """The socket is of no more use."""
-
-    @abstractmethod
-    def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
-        """End."""
