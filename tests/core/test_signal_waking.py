@@ -1,7 +1,6 @@
-"""A loop in the main thread wakes for every signal, whosever its handler is: Ctrl-C above all.
+"""What wakes a loop that sleeps in the main thread: any signal, Ctrl-C too; and that nothing of it stays behind.
 
-A signal that comes just before the poller sleeps sets a flag at which nobody looks; only its byte wakes.  Who owns
-the descriptor for that byte, and when, is what can go wrong.  Read next: ``test_wakeup``.
+Read next: ``test_signals``, about the signals that a program asks for.
 """
 
 from __future__ import annotations
@@ -22,6 +21,30 @@ from reactor.testing import ScriptedOps
 from tests.core.doubles import real_loop
 
 USR1 = signal.SIGUSR1
+
+
+def test_a_signal_that_arrives_just_before_the_loop_sleeps_wakes_it(poller_name: str) -> None:
+    """The C-level handler runs between the last instruction of Python and the system call: only its byte wakes.
+
+    The signal is blocked until a thread that is not the main one opens it for itself: so the kernel delivers it
+    there, and the main thread, asleep, is not even interrupted.
+    """
+    with real_loop(poller_name) as (loop, failures):
+        loop.add_signal_handler(USR1, loop.stop)
+
+        def receive() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {USR1})
+            signal.pthread_kill(threading.get_ident(), USR1)
+
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {USR1})
+        try:
+            thread = threading.Thread(target=receive)
+            loop.call_soon(thread.start)
+            loop.run()
+            thread.join()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    assert not failures
 
 
 @contextmanager

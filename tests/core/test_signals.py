@@ -168,30 +168,6 @@ def test_a_real_signal_wakes_a_sleeping_loop(poller_name: str) -> None:
     assert not failures
 
 
-def test_a_signal_that_arrives_just_before_the_loop_sleeps_wakes_it(poller_name: str) -> None:
-    """The C-level handler runs between the last instruction of Python and the system call: only its byte wakes.
-
-    The signal is blocked until a thread that is not the main one opens it for itself: so the kernel delivers it
-    there, and the main thread, asleep, is not even interrupted.
-    """
-    with real_loop(poller_name) as (loop, failures):
-        loop.add_signal_handler(USR1, loop.stop)
-
-        def receive() -> None:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {USR1})
-            signal.pthread_kill(threading.get_ident(), USR1)
-
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {USR1})
-        try:
-            thread = threading.Thread(target=receive)
-            loop.call_soon(thread.start)
-            loop.run()
-            thread.join()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-    assert not failures
-
-
 def test_no_signal_is_lost_when_the_wakeup_pipe_is_full() -> None:
     """The byte only wakes; the signal itself lies in a queue, however full the pair of sockets is."""
     count = 0
