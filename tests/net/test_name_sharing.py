@@ -101,6 +101,22 @@ def test_what_waits_for_a_thread_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         service.release(9)
         stage.until(lambda: all(lookup.done() for lookup in (running, two, joined, allowed)))
         assert [call[1] for call in service.asked] == ["a", "c", "d"]
+        again = stage.resolver.gethostbyname("b")  # it was dropped, and not only forgotten
+        stage.until(again.done)
+
+
+def test_a_question_that_nobody_wanted_in_the_end_can_be_asked_again() -> None:
+    """Cancelled before a thread had time for it, it was never asked; the next one who wants to know is answered."""
+    with slow_service(HOST) as service, stage_on(ops=service) as stage:
+        stage.resolver.threads = 1
+        running, unwanted = (stage.resolver.gethostbyname(name) for name in ("a", "x"))
+        unwanted.cancel()
+        service.release(9)
+        stage.until(running.done)
+        stage.settle()
+        assert ask(stage, "gethostbyname", "x") == "192.0.2.7"
+        assert [call[1] for call in service.asked] == ["a", "x"]
+
 
 
 def test_more_threads_ask_when_more_are_allowed() -> None:
@@ -245,7 +261,10 @@ def test_every_function_looks_into_the_table_of_the_program_first() -> None:
         assert ask(stage, "gethostbyname_ex", "DB.example") == ("db.example", [], ["10.0.0.7"])
         assert ask(stage, "gethostbyaddr", "10.0.0.7") == ask(stage, "gethostbyaddr", "db") == names
         assert ask(stage, "gethostbyaddr", "FD00:0::7") == ("db.example", ["six"], ["FD00:0::7"])
+        assert ask(stage, "gethostbyaddr", "db.example") == names
         assert ask(stage, "getfqdn", "db") == "db.example"
+        hosts["none"] = []
+        assert ask(stage, "getfqdn", "none") == "none"
         assert ask(stage, "getnameinfo", ("10.0.0.7", 80), socket.NI_NUMERICSERV) == ("db.example", "80")
         strict = socket.NI_NAMEREQD | socket.NI_NUMERICSERV
         assert ask(stage, "getnameinfo", ("10.0.0.7", 80), strict) == ("db.example", "80")

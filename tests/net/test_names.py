@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import pickle
 import socket
 from socket import gaierror, herror
 from typing import Any
@@ -134,6 +136,16 @@ def test_a_failure_keeps_class_number_and_text_of_the_system(
         assert (failure.errno, failure.strerror) == (raised.errno, raised.strerror)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("error", [ResolutionFailed, HostUnknown, ResolutionTimeout, HostTimeout, LookupCancelled])
+def test_a_failure_can_be_sent_to_another_process(error: type[LookupFailed]) -> None:
+    """With its text, its number and what the system said; copied, too."""
+    for failure in (error("what a person reads", -2, "what the system says"), error("only a text")):
+        for other in (pickle.loads(pickle.dumps(failure)), copy.copy(failure)):
+            assert type(other) is error
+            assert str(other) == str(failure)
+            assert (other.errno, other.strerror) == (failure.errno, failure.strerror)
+
+
 @pytest.mark.parametrize(
     ("question", "error", "builtin", "number"),
     [
@@ -231,12 +243,13 @@ def test_a_machine_without_a_complete_name_is_called_by_what_it_has() -> None:
             ("gethostbyaddr", "192.0.2.1"): ("short", ["alias", "long.example"], ["192.0.2.1"]),
             ("gethostbyaddr", "192.0.2.2"): ("short", ["alias"], ["192.0.2.2"]),
             ("gethostbyaddr", "here"): ("here", ["here.example"], ["192.0.2.3"]),
+            ("gethostbyaddr", "no.address"): gaierror(socket.EAI_NONAME, "none"),
         }
     )
     with stage_on(ops=service) as stage:
-        asked = ["192.0.2.1", "192.0.2.2", "192.0.2.9", "No.Name", "", "0.0.0.0", "::"]
+        asked = ["192.0.2.1", "192.0.2.2", "192.0.2.9", "No.Name", "No.Address", "", "0.0.0.0", "::"]
         names = [stage.run_until(stage.resolver.getfqdn(host), PATIENCE) for host in asked]
-    assert names == ["long.example", "short", "192.0.2.9", "No.Name", *["here.example"] * 3]
+    assert names == ["long.example", "short", "192.0.2.9", "No.Name", "No.Address", *["here.example"] * 3]
 
 
 @pytest.mark.parametrize(
@@ -288,6 +301,31 @@ def test_a_lookup_has_no_result_before_it_has_come() -> None:
         assert stage.run_until(lookup, PATIENCE) == lookup.result() == "192.0.2.7"
         assert repr(lookup) == "<Lookup of 'x', done>"
         assert stage.next_timeout() is None, "its clock runs no more"
+
+
+def test_a_callback_finds_its_lookup_done_and_leaves_it_so_when_it_raises() -> None:
+    """It may ask for the result, or cancel what is over; the result is not put off by a bug in it."""
+    seen: list[Any] = []
+
+    def tell(answer: Any) -> None:
+        seen.extend([lookup.done(), lookup.result() is answer])
+        lookup.cancel()
+        raise ZeroDivisionError
+
+    with stage_on(ops=NameService({("getaddrinfo", "x"): found("192.0.2.7")})) as stage:
+        lookup = stage.resolver.gethostbyname("x", callback=tell)
+        stage.until(lambda: stage.failures)
+        assert [type(exc) for exc in stage.take_failures()] == [ZeroDivisionError]
+        assert lookup.result() == "192.0.2.7"
+    assert seen == [True, True]
+
+
+def test_the_canonical_name_is_the_one_that_the_system_tells() -> None:
+    """Not the one that was asked for."""
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "real.example", ("192.0.2.7", 0))]
+    with stage_on(ops=NameService({("getaddrinfo", "x"): answer})) as stage:
+        asked = stage.resolver.getaddrinfo("x", 80, flags=socket.AI_CANONNAME)
+        assert stage.run_until(asked, PATIENCE) == [(*answer[0][:4], ("192.0.2.7", 80))]
 
 
 @pytest.mark.parametrize(
