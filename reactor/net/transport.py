@@ -138,9 +138,10 @@ class Transport(ABC):
 
     def _on_broken(self, exc: BaseException) -> None:
         """The socket is of no more use."""
-        if isinstance(exc, ConnectionError):
+        reason = self._error or exc
+        if isinstance(reason, ConnectionError):
             self._hub.counters.resets += 1
-        self._lose(self._error or exc)
+        self._lose(reason)
 
     @abstractmethod
     def fail(self, exc: PeerError) -> None:

@@ -65,6 +65,18 @@ def test_the_writer_is_paused_and_resumed_in_turns() -> None:
         assert stream.get_write_buffer_limits() == (7, 28)
 
 
+def test_the_end_of_writing_is_told_once_when_the_writer_says_it_on_being_resumed() -> None:
+    """It was the last step of that very sending already."""
+    with scripted_messages(resume_writing=lambda me: me.transport.write_eof()) as (stage, sock, notes, stream):
+        sock.script("send", BLOCKED)
+        stream.set_write_buffer_limits(high=0)
+        stream.send_message(b"x")
+        stage.registry.poller.script([(sock, EVENT_WRITE)])  # type: ignore[attr-defined]
+        stage.settle()
+        assert notes.names[1:] == ["pause_writing", "resume_writing"]
+        assert [call[0] for call in sock.calls].count("shutdown") == 1
+
+
 def test_a_peer_that_reads_nothing_is_given_up_at_the_cap() -> None:
     """Empty messages count as well."""
     with scripted_messages() as (stage, sock, notes, stream):
@@ -133,6 +145,7 @@ def test_a_gone_peer_is_the_end_when_nobody_reads_any_more(state: str) -> None:
         ([OSError(errno.EBADF, "bad")], OSError),
         ([ConnectionResetError(errno.ECONNRESET, "reset")] * 2, ConnectionResetError),
         ([ConnectionResetError(errno.ECONNRESET, "reset"), b""], ConnectionResetError),
+        ([ConnectionResetError(errno.ECONNRESET, "reset"), OSError(errno.EBADF, "bad")], ConnectionResetError),
     ],
 )
 def test_an_error_of_receiving_is_the_end(script: list[Any], error: type[Exception]) -> None:
@@ -141,7 +154,8 @@ def test_an_error_of_receiving_is_the_end(script: list[Any], error: type[Excepti
         sock.script("recv", InterruptedError, *script)
         stage.registry.poller.hold(sock, EVENT_READ)  # type: ignore[attr-defined]
         stage.settle(6)
-        assert isinstance(notes.reason, error)
+        assert type(notes.reason) is error
+        assert stage.counters.resets == (error is ConnectionResetError)
 
 
 def test_a_message_is_cut_when_only_a_flag_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +240,18 @@ def test_idle_means_that_no_message_moves_in_either_direction() -> None:
         clock.advance(5)
         stage.settle()
         assert isinstance(notes.reason, IdleTimeout)
+
+
+def test_nobody_is_idle_who_is_gone() -> None:
+    """The clock of the idle timeout stops with the transport, and is not set again."""
+    with scripted_messages() as (stage, _sock, notes, stream):
+        stream.set_idle_timeout(5)
+        stream.abort()
+        stream.set_idle_timeout(5)
+        stage.settle()
+        assert notes.reason is None
+        assert stage.next_timeout() is None
+        assert stage.counters.idle_timeouts == 0
 
 
 def test_a_probe_sees_what_a_transport_does() -> None:

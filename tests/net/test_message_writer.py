@@ -161,6 +161,40 @@ def test_an_exception_of_the_protocol_ends_its_connection_and_no_other(poller_na
         assert [type(exc) for exc in stage.take_failures()] == [ZeroDivisionError]
 
 
+def test_an_exception_after_the_end_is_reported_and_is_not_another_end(poller_name: str) -> None:
+    """connection_lost once, with the reason that came first."""
+
+    def abort(me: MessageNotes, data: bytes) -> None:
+        me.transport.abort()
+        raise ZeroDivisionError
+
+    with stage_on(poller_name) as stage, pair_on(stage, message_received=abort) as (notes, far):
+        far.send(b"x")
+        stage.until(lambda: notes.is_lost)
+        stage.settle()
+        assert notes.reason is None
+        assert [type(exc) for exc in stage.take_failures()] == [ZeroDivisionError]
+
+
+def test_reading_is_resumed_neither_behind_the_end_nor_when_closing(poller_name: str) -> None:
+    """An end is told once, and a transport that only sends what waits receives nothing more."""
+    with stage_on(poller_name) as stage, pair_on(stage, eof_received=lambda me: True) as (notes, far):
+        far.shutdown(socket.SHUT_WR)
+        stage.until(lambda: "eof_received" in notes.names)
+        notes.transport.pause_reading()
+        notes.transport.resume_reading()
+        stage.settle()
+        assert notes.names.count("eof_received") == 1
+    with stage_on(poller_name) as stage, pair_on(stage) as (notes, far):
+        while not notes.transport.get_write_buffer_size():
+            notes.transport.send_message(b"x")
+        notes.transport.close()
+        notes.transport.resume_reading()
+        far.send(b"too late")
+        stage.settle()
+        assert notes.messages == []
+
+
 def test_a_silent_peer_is_given_up_when_the_listener_says_so(poller_name: str, tmp_path: Path) -> None:
     """idle_timeout; a Deadline works as well, for what this side waits for."""
     path = str(tmp_path / "s")
