@@ -273,6 +273,8 @@ def test_a_loop_runs_without_descriptors_for_signals() -> None:
     ops = ScriptedOps().script("is_main_thread", True, True).script("socketpair", OSError(errno.EMFILE, "full"))
     with Loop(ops=ops) as loop:
         for is_full in (True, False):
+            loop.call_soon(loop.add_signal_handler, USR1, print)
+            loop.call_soon(loop.remove_signal_handler, USR1)  # with the last one its pair of sockets goes
             loop.call_soon(loop.stop)
             loop.run()
             assert (loop._signals._pair is None) is is_full
@@ -293,6 +295,18 @@ def test_a_handler_that_is_removed_during_a_run_leaves_the_loop_awake_for_others
         loop.call_later(0, look)
         loop.run()
         assert found[0] >= 0
+        assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_the_wakeup_descriptor_stays_between_runs_while_a_handler_is_set() -> None:
+    """A signal of ours that comes in between is found by the next run, which it wakes."""
+    with real_loop() as (loop, _):
+        loop.add_signal_handler(USR1, print)
+        loop.run_once(0.0001)
+        found = signal.set_wakeup_fd(-1)
+        assert found >= 0
+        signal.set_wakeup_fd(found)
+        loop.remove_signal_handler(USR1)
         assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -77,6 +77,32 @@ def test_the_end_of_writing_is_told_once_when_the_writer_says_it_on_being_resume
         assert [call[0] for call in sock.calls].count("shutdown") == 1
 
 
+def test_new_limits_count_for_what_waits_already() -> None:
+    """The writer is told at once; a high mark beyond the cap raises the cap."""
+    with scripted_messages() as (_stage, sock, notes, stream):
+        sock.script("send", BLOCKED)
+        stream.send_message(b"x")
+        assert notes.names[1:] == []
+        stream.set_write_buffer_limits(high=0)
+        assert notes.names[1:] == ["pause_writing"]
+        stream.set_write_buffer_limits(high=2**30)
+        assert notes.names[1:] == ["pause_writing", "resume_writing"]
+        assert stream.get_write_buffer_limits() == (2**28, 2**30)
+
+
+def test_nobody_is_resumed_who_has_closed() -> None:
+    """What waits is sent, and the end is the next call."""
+    with scripted_messages() as (stage, sock, notes, stream):
+        sock.script("send", BLOCKED)
+        stream.set_write_buffer_limits(high=0)
+        stream.send_message(b"x")
+        stream.close()
+        stage.registry.poller.script([(sock, EVENT_WRITE)])  # type: ignore[attr-defined]
+        stage.settle()
+        assert sent(sock) == [b"x", b"x"]
+        assert notes.names[1:] == ["pause_writing", "connection_lost"]
+
+
 def test_a_peer_that_reads_nothing_is_given_up_at_the_cap() -> None:
     """Empty messages count as well."""
     with scripted_messages() as (stage, sock, notes, stream):

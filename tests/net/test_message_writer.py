@@ -99,6 +99,17 @@ def test_the_end_of_one_side_leaves_the_other_open(poller_name: str) -> None:
         assert notes.messages == [b"still"]
 
 
+def test_a_peer_that_had_ended_and_is_gone_is_the_end_at_the_next_message(poller_name: str) -> None:
+    """There is nothing left to read that could tell of it."""
+    with stage_on(poller_name) as stage, pair_on(stage, eof_received=lambda me: True) as (notes, far):
+        far.shutdown(socket.SHUT_WR)
+        stage.until(lambda: "eof_received" in notes.names)
+        far.close()
+        notes.transport.send_message(b"to nobody")
+        stage.until(lambda: notes.is_lost)
+        assert isinstance(notes.reason, BrokenPipeError)
+
+
 def test_nothing_can_be_sent_after_the_end_of_writing(poller_name: str) -> None:
     """A mistake after write_eof, ignored when all is over anyway; what waited is sent before the end."""
     with stage_on(poller_name) as stage, pair_on(stage) as (notes, far):
