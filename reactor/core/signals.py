@@ -13,7 +13,8 @@ reactor's bell: so a full pipe, or a byte that is read too early, loses nothing.
 
 Nothing is hijacked.  No handler is installed unless asked for; what was there before is put back by ``remove``
 and ``close``; and if somebody, such as a hosting asyncio loop, has a wakeup descriptor in place, it stays, for it
-wakes the main thread just as well, as long as that is where the main thread sleeps.  Main thread only, as the
+wakes the main thread just as well, as long as that is where the main thread sleeps.  That of another reactor, in
+whose callback this one is run, gives way for so long: it needs the waking, not the bytes.  Main thread only, as the
 ``signal`` module demands.
 """
 
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
     from reactor.core.ops import Ops
 
 
+#: The wakeup descriptors of all reactors of this process: bytes that come there instead of here are no loss.
+_ours: set[int] = set()
+
+
 class Signals:
     """The signal handlers of one reactor."""
 
     __slots__ = (
-        "_arrived", "_callbacks", "_is_heeding", "_ops", "_pair", "_previous", "_ring", "_unwatch", "_watch",
+        "_arrived", "_callbacks", "_displaced", "_is_heeding", "_ops", "_pair", "_previous", "_ring", "_unwatch",
+        "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +63,8 @@ class Signals:
         self._pair: tuple[socket.socket, socket.socket] | None = None
         #: ``heed`` was called, and not ``cease``.
         self._is_heeding = False
+        #: The wakeup descriptor of the reactor in whose callback this one is run; -1 for none.
+        self._displaced = -1
 
     def heed(self) -> None:
         """Have every signal wake the poller until ``cease``, whosever its handler is.
@@ -76,7 +84,7 @@ class Signals:
         """Wake the poller only for our own signals, if there are any."""
         if self._is_heeding:
             self._is_heeding = False
-            if not self._callbacks:
+            if self._displaced != -1 or not self._callbacks:
                 self._release_wakeup_fd()
 
     def add(self, signum: int, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
@@ -154,6 +162,7 @@ class Signals:
             try:
                 self._pair = self._ops.socketpair()
                 self._watch(self._pair[0], self._drain)
+                _ours.add(self._pair[1].fileno())
             except BaseException:
                 self._close_pair()
                 raise
@@ -162,7 +171,11 @@ class Signals:
             previous = self._ops.set_wakeup_fd(fd)
         except ValueError:  # not the main thread, as ``add`` is about to say
             return
-        if previous not in (-1, fd):
+        if previous in (-1, fd):
+            return
+        if self._is_heeding and previous in _ours:
+            self._displaced = previous
+        else:
             self._put_back(previous)
 
     def _put_back(self, fd: int) -> None:
@@ -187,8 +200,11 @@ class Signals:
             current = self._ops.set_wakeup_fd(-1)
         except ValueError:  # not the main thread, where alone it can have been set
             return
+        displaced, self._displaced = self._displaced, -1
         if current not in (-1, self._pair[1].fileno()):
             self._put_back(current)
+        elif displaced in _ours:  # else that reactor was closed meanwhile, and the number may be another file's
+            self._put_back(displaced)
 
     def _close_unless_needed(self) -> None:
         if not self._callbacks and not self._is_heeding:
@@ -200,5 +216,6 @@ class Signals:
         self._unwatch(self._pair[0])
         self._release_wakeup_fd()
         pair, self._pair = self._pair, None
+        _ours.discard(pair[1].fileno())
         pair[0].close()
         pair[1].close()

@@ -82,6 +82,55 @@ def test_a_signal_of_which_the_loop_knows_nothing_wakes_it_too(
     assert not failures
 
 
+def wakeup_fd() -> int:
+    """Return the wakeup descriptor that is set, and leave it."""
+    found = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(found)
+    return found
+
+
+@pytest.mark.parametrize("has_handler", [False, True])
+def test_a_loop_that_is_run_in_a_callback_of_another_is_woken_too(poller_name: str, has_handler: bool) -> None:
+    """The main thread sleeps in the inner one; the outer one is woken again afterwards, whatever is set inside."""
+    with real_loop(poller_name) as (outer, _), real_loop(poller_name) as (inner, _):
+        if has_handler:
+            inner.add_signal_handler(signal.SIGUSR2, print)
+
+        def nest() -> None:
+            before = wakeup_fd()
+            with heard_by_another_thread(inner), pytest.raises(KeyboardInterrupt):
+                inner.run()
+            assert wakeup_fd() == before != -1
+            outer.stop()
+
+        outer.call_soon(nest)
+        outer.run()
+        inner.run_once(0.0001)
+
+
+def test_a_wakeup_descriptor_that_was_closed_meanwhile_is_not_put_back() -> None:
+    """Its number may be that of another file: the bytes of signals must not get in there."""
+    with real_loop() as (idle, _), real_loop() as (inner, _):
+        idle.add_signal_handler(USR1, print)
+        assert wakeup_fd() != -1
+        inner.call_soon(idle.close)
+        inner.call_soon(inner.stop)
+        inner.run()
+        assert wakeup_fd() == -1
+
+
+def test_a_handler_that_is_added_to_an_idle_loop_leaves_the_one_that_runs_awake() -> None:
+    """Only who runs displaces another."""
+    with real_loop() as (running, _), real_loop() as (idle, _):
+        found: list[int] = []
+        running.call_soon(lambda: found.append(wakeup_fd()))
+        running.call_soon(idle.add_signal_handler, USR1, print)
+        running.call_soon(lambda: found.append(wakeup_fd()))
+        running.call_soon(running.stop)
+        running.run()
+        assert found[0] == found[1] != -1
+
+
 def test_one_turn_that_sleeps_is_woken_by_any_signal(poller_name: str) -> None:
     """``run_once`` in a program's own loop is no worse than ``run``."""
 
