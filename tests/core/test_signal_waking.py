@@ -99,7 +99,7 @@ def test_a_loop_that_is_run_in_a_callback_of_another_is_woken_too(poller_name: s
         def nest() -> None:
             before = wakeup_fd()
             with heard_by_another_thread(inner), pytest.raises(KeyboardInterrupt):
-                inner.run()
+                inner.run_until(lambda: False, 10)
             assert wakeup_fd() == before != -1
             outer.stop()
 
