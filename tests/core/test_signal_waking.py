@@ -106,16 +106,22 @@ def test_a_loop_that_is_run_in_a_callback_of_another_is_woken_too(poller_name: s
         outer.call_soon(nest)
         outer.run()
         inner.run_once(0.0001)
+        assert (wakeup_fd() == -1) is not has_handler, "the outer one runs no more"
 
 
 def test_a_wakeup_descriptor_that_was_closed_meanwhile_is_not_put_back() -> None:
     """Its number may be that of another file: the bytes of signals must not get in there."""
     with real_loop() as (idle, _), real_loop() as (inner, _):
         idle.add_signal_handler(USR1, print)
-        assert wakeup_fd() != -1
-        inner.call_soon(idle.close)
-        inner.call_soon(inner.stop)
-        inner.run()
+        number = wakeup_fd()
+        assert number != -1
+        with socket.socket() as other:
+            other.setblocking(False)
+            inner.call_soon(idle.close)
+            inner.call_soon(os.dup2, other.fileno(), number)
+            inner.call_soon(inner.stop)
+            inner.run()
+            os.close(number)
         assert wakeup_fd() == -1
 
 
