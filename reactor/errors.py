@@ -164,6 +164,8 @@ class AuthenticationTimeout(AuthenticationFailed, TimeoutError):
 class AuthenticationDelayed(AuthenticationFailed):
     """The peer, or who was at its address before, has failed too often: it was not even listened to, and may try
     again later."""
+
+
 class DescriptorsLost(PeerError, OSError):
     """Descriptors that came with a message were too many, or more than this process can hold; all were closed."""
 
