@@ -104,6 +104,10 @@ class Serving:
         """Send a signal and wait for the end; stdout is what came after the first line."""
         if self.process.returncode is None:
             self.process.send_signal(signum)
+        return self.wait()
+
+    def wait(self) -> Ended:
+        """Wait for its end without a signal, which might meet it on its way out, when its handlers are gone."""
         stdout, stderr = self.process.communicate(timeout=PATIENCE) if not self._is_read() else ("", "")
         return Ended(self.process.returncode, stdout, stderr)
 

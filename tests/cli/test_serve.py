@@ -154,7 +154,7 @@ def test_a_signal_ends_it_with_what_was_served(signum: int, poller_name: str) ->
         server.process.send_signal(signum)
         assert client.recv(1) == b""
         client.close()
-        ended = server.stop(signum)
+        ended = server.wait()
     assert ended.status == 0
     assert ended.stdout == "served 1 connection, 1 message, 3 B in, 3 B out, 0 errors\n"
     assert ended.stderr == ""
