@@ -204,3 +204,6 @@ def test_the_textbooks_conversation_goes_on_until_the_client_has_enough(start: A
                 assert receive_line(client) == word.upper()
         first.sendall(b"exit")
         assert receive_all(first) == b""
+        # Ctrl-C while the server is still starting the thread of a request closes that request under its thread.
+        # Who comes later and is served shows that it has done so.
+        assert send_and_receive(running.address, b"exit") == b""
