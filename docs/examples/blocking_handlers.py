@@ -15,10 +15,13 @@ class Greeting(socketserver.BaseRequestHandler):
 
     def handle(self):  # in a thread, when this client has said something
         self.request.settimeout(self.timeout)
-        data = self.request.recv(1024)
-        if data:  # else it has hung up
-            print(data.decode("utf-8", "replace"), flush=True)
-            self.request.sendall("这里是socketserver,你好".encode())
+        try:
+            data = self.request.recv(1024)
+            if data:  # else it has hung up
+                print(data.decode("utf-8", "replace"), flush=True)
+                self.request.sendall("这里是socketserver,你好".encode())
+        except OSError as exc:  # it has broken off, or does not read: no news for anybody else
+            print("lost", self.client_address, exc, flush=True)
 
 
 class Server(socketserver.PooledTCPServer):
