@@ -1,8 +1,12 @@
 """Says to each of its clients that his message is good, on select, poll or epoll: the transcript is the same.
 
     REACTOR_SELECTOR=select python hello.py [PORT]
+
+A message is what one client's kernel hands over at once, as in every server without framing; but half a character
+waits for its other half.
 """
 
+import codecs
 import signal
 import sys
 
@@ -12,11 +16,19 @@ import reactor
 class Hello(reactor.Protocol):
     def connection_made(self, transport):
         super().connection_made(transport)
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.who = reactor.format_address(transport.get_extra_info("peername"))
         print("accept", self.who, flush=True)
 
     def data_received(self, data):
-        self.transport.write(data + "好".encode())  # bytes on bytes: no character has to be whole for that
+        if text := self.decoder.decode(data):
+            self.transport.write((text + "好").encode())
+
+    def pause_writing(self):  # this client does not take its replies: take nothing from it
+        self.transport.pause_reading()
+
+    def resume_writing(self):
+        self.transport.resume_reading()
 
     def connection_lost(self, exc):
         print("exit", self.who, flush=True)
