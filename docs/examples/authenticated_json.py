@@ -15,6 +15,8 @@ import sys
 import reactor
 from reactor.service import ClientGate, ServerGate, read_keys
 
+if not sys.argv[1:]:
+    sys.exit(__doc__)
 KEYS = read_keys(sys.argv[1])
 WHERE = sys.argv[2] if sys.argv[2:] else "8888"
 

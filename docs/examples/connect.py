@@ -6,6 +6,7 @@ As ``socket.create_connection`` does, but an address that is silent keeps nobody
 second the next one is tried as well.  Looking the name up and connecting together have 3 seconds.
 """
 
+import signal
 import sys
 
 import reactor
@@ -32,10 +33,13 @@ class Visitor(reactor.Protocol):
         loop.stop()
 
 
+if not sys.argv[1:]:
+    sys.exit(__doc__)
 host, port = reactor.parse_address(sys.argv[1])
 source = (sys.argv[2], 0) if sys.argv[2:] else None
 
 with reactor.Reactor() as loop:
+    loop.add_signal_handler(signal.SIGINT, loop.stop)
     loop.resolver.hosts["shop.example"] = ["127.0.0.66", "127.0.0.1"]  # nobody listens at the first
     loop.connect_tcp(Visitor, host, port, timeout=3, local_address=source)
     loop.run()

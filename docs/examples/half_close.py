@@ -6,6 +6,7 @@ The end of the question is the end of this direction only: the answer, in lines,
 server owes has a deadline, which a byte now and then does not push back; and options of the socket are keywords.
 """
 
+import signal
 import socket
 import sys
 
@@ -16,6 +17,7 @@ CHUNK = 65536
 
 class Question(reactor.FramedProtocol):
     codec = reactor.Lines()
+    is_complete = False
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -28,11 +30,10 @@ class Question(reactor.FramedProtocol):
     def resume_writing(self):  # there is room again: the question may be larger than memory
         self.is_paused = False
         while not self.is_paused:
-            if chunk := sys.stdin.buffer.read(CHUNK):
-                self.transport.write(chunk)
-            else:
-                self.transport.write_eof()
-                break
+            chunk = sys.stdin.buffer.read(CHUNK)
+            if not chunk:
+                return self.transport.write_eof()
+            self.transport.write(chunk)
 
     def pause_writing(self):
         self.is_paused = True
@@ -40,15 +41,20 @@ class Question(reactor.FramedProtocol):
     def frame_received(self, line):
         print(line.decode("utf-8", "replace"), flush=True)
 
+    def eof_received(self):
+        self.is_complete = True  # the server's end; this side's own, by Ctrl-C, has no exception either
+        return super().eof_received()
+
     def connection_failed(self, exc):
         self.connection_lost(exc)
 
     def connection_lost(self, exc):
-        print("complete" if exc is None else f"{type(exc).__name__}: {exc}", flush=True)
+        print(f"{type(exc).__name__}: {exc}" if exc else "complete" if self.is_complete else "given up", flush=True)
         loop.stop()
 
 
 with reactor.Reactor() as loop:
-    host, port = reactor.parse_address(sys.argv[1])
-    loop.connect_tcp(Question, host, port, nodelay=False, keepalive=True, receive_buffer=CHUNK)
+    loop.add_signal_handler(signal.SIGINT, loop.stop)
+    address = reactor.parse_address(sys.argv[1])
+    loop.connect_tcp(Question, *address, nodelay=False, keepalive=True, receive_buffer=CHUNK)
     loop.run()

@@ -2,8 +2,8 @@
 
     python names.py [NAME [ADDRESS]]
 
-The answers come in the order in which they are found.  A name server that is silent costs its own question, and no
-more: each of them has 5 seconds.
+The answers come in the order in which they are found.  A name server that is silent does not stop the loop: each
+question has 5 seconds.  It does keep the few threads that ask, so that others may wait for one in vain.
 """
 
 import socket

@@ -11,21 +11,36 @@ import signal
 import sys
 
 import reactor
-from reactor.service.upload.client import UploadClient
-from reactor.service.upload.server import UploadServer
-from reactor.service.upload.store import Store
+from reactor.service.upload import Store, UploadClient, UploadServer
 
+
+def send(address, paths):
+    client = UploadClient(loop, paths)
+    client.connect(reactor.parse_address(address))
+    outcomes = loop.run_until(client)
+    if outcomes is None:  # Ctrl-C
+        sys.exit("interrupted: the same command goes on from here")
+    for outcome in outcomes:
+        print(outcome.name, outcome.state.name.lower(), outcome.text or f"{outcome.size:,} bytes")
+
+
+def receive(directory, port):
+    server = UploadServer(loop, Store(directory, quota_bytes=10 << 30))
+    listener = server.listen_tcp("127.0.0.1", port)
+    print("listening on", reactor.format_address(listener.address), flush=True)
+    loop.run()
+    server.stop()  # what is under way is put where it can be continued
+    loop.run_until(lambda: server.is_stopped)
+
+
+if not sys.argv[1:]:
+    sys.exit(__doc__)
 with reactor.Reactor() as loop:
     loop.add_signal_handler(signal.SIGINT, loop.stop)
-    if ":" in sys.argv[1]:
-        client = UploadClient(loop, sys.argv[2:])
-        client.connect(reactor.parse_address(sys.argv[1]))
-        for outcome in loop.run_until(client):
-            print(outcome.name, outcome.state.name.lower(), outcome.text or f"{outcome.size:,} bytes")
-    else:
-        server = UploadServer(loop, Store(sys.argv[1], quota_bytes=10 << 30))
-        listener = server.listen_tcp("127.0.0.1", int(sys.argv[2]) if sys.argv[2:] else 9999)
-        print("listening on", reactor.format_address(listener.address), flush=True)
-        loop.run()
-        server.stop()  # what is under way is put where it can be continued
-        loop.run_until(lambda: server.is_stopped)
+    try:
+        if ":" in sys.argv[1]:
+            send(sys.argv[1], sys.argv[2:])
+        else:
+            receive(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 9999)
+    except (reactor.ReactorError, OSError) as exc:  # nobody listens, no such directory, a port in use
+        sys.exit(str(exc))
