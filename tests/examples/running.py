@@ -44,9 +44,35 @@ class Example(Serving):
         return ended.stdout.splitlines()
 
     def next_line(self) -> str:
-        """Return the next line that it prints."""
+        """Return the next line that it prints; what is not printed in time kills it, and is no line."""
         assert self.process.stdout is not None
-        return str(self.process.stdout.readline()).rstrip("\n")
+        clock = threading.Timer(PATIENCE, self.process.kill)
+        clock.start()
+        try:
+            return str(self.process.stdout.readline()).rstrip("\n")
+        finally:
+            clock.cancel()
+            clock.join()
+
+
+def interrupted(poller: str, name: str, *arguments: str | Path, stdin: int = subprocess.DEVNULL) -> Ended:
+    """Run an example that connects to ADDRESS among its arguments, a silent server, and press Ctrl-C then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        address = "{}:{}".format(*server.getsockname())
+        words = example(name, *(str(word).replace("ADDRESS", address) for word in arguments))
+        process = subprocess.Popen(
+            words, env=environment(REACTOR_SELECTOR=poller), stdin=stdin, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )  # fmt: skip
+        try:
+            with server.accept()[0]:
+                process.send_signal(signal.SIGINT)
+                stdout, stderr = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.communicate()
+    return Ended(process.returncode, stdout, stderr)
 
 
 def run_example(poller: str, name: str, *arguments: str | Path, stdin: int = subprocess.DEVNULL) -> Ended:
@@ -103,9 +129,9 @@ def receive_frame(client: socket.socket) -> bytes:
     return receive(client, *struct.unpack("!I", receive(client, 4)))
 
 
-def receive_line(client: socket.socket) -> bytes:
-    """Receive up to the next newline."""
-    line = b""
+def receive_line(client: socket.socket, least: int = 1) -> bytes:
+    """Receive up to the next newline, which has at least *least* - 1 bytes before it."""
+    line = receive(client, least)
     while not line.endswith(b"\n") and (byte := client.recv(1)):
         line += byte
     return line

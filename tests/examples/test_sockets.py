@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import sys
 from ast import literal_eval
@@ -13,8 +15,9 @@ from threading import Event
 import pytest
 
 import reactor
-from tests.cli.running import PATIENCE, Serving
-from tests.examples.running import Example, beside, receive, run_example, temporary
+from reactor.service import start_with_sockets
+from tests.cli.running import PATIENCE, Serving, environment
+from tests.examples.running import Example, beside, example, receive, run_example, temporary
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +83,32 @@ def test_a_socket_that_was_inherited_is_served(poller_name: str) -> None:
         one.shutdown(socket.SHUT_WR)
         assert run_example(poller_name, "inherited", stdin=listener.fileno()) == (0, "", "")
         assert receive(one, 8) == b"ACCEPTED"
+
+
+def test_a_listener_of_systemd_is_served_until_nobody_is_left(poller_name: str) -> None:
+    """The end of one client is not that of the other; with the last one the program has done its work."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as one, socket.socket() as two:
+        for client in (one, two):
+            client.settimeout(PATIENCE)
+            client.connect(listener.getsockname())
+        variables = environment(REACTOR_SELECTOR=poller_name)
+        pid = start_with_sockets(example("inherited"), {"web": listener}, variables)
+        try:
+            for client in (one, two):
+                client.sendall(b"hello")
+                assert receive(client, 5) == b"HELLO"
+            one.close()
+            for _ in range(3):  # the first of them may be heard together with that end
+                two.sendall(b"again")
+                assert receive(two, 5) == b"AGAIN"
+            two.shutdown(socket.SHUT_WR)
+            assert two.recv(1) == b""
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        finally:
+            status = os.waitpid(pid, 0)[1]
+        assert status == 0
 
 
 def test_all_pollers_but_select_carry_a_thousand_connections(poller_name: str) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Serving, run
+from tests.cli.running import PATIENCE, Serving, run
 from tests.examples.running import RESET, Example, framed, receive, receive_frame, receive_line, run_example
 
 pytestmark = pytest.mark.slow
@@ -29,6 +31,24 @@ def test_a_silent_client_keeps_nobody_waiting_when_texts_are_made_upper_case(pol
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1) == b""
         assert server.finish() == []
+
+
+@pytest.mark.parametrize("name", ["upper", "hello"])
+def test_who_reads_late_gets_everything(name: str, poller_name: str) -> None:
+    """As long as a client does not read its replies, the server takes no more from it, and drops none."""
+    with Example(poller_name, name, "0") as server, server.connect() as client:
+        client.setblocking(False)
+        sent = 0
+        while sent < 40_000_000 and select.select([], [client], [], 0.3)[1]:
+            sent += client.send(b"a" * 1_000_000)
+        client.setblocking(True)
+        client.settimeout(PATIENCE)
+        client.shutdown(socket.SHUT_WR)
+        replies = b""
+        while data := client.recv(1_000_000):
+            replies += data
+        assert replies.count(b"A" if name == "upper" else b"a") == sent
+        assert server.stop(signal.SIGINT).status == 0
 
 
 def test_a_session_ends_by_the_word_or_by_the_end_of_its_client(poller_name: str) -> None:
@@ -133,6 +153,11 @@ def test_each_of_many_clients_gets_its_own_greeting(poller_name: str) -> None:
         for client in clients:
             client.sendall("你".encode())
         assert [receive(client, 6).decode() for client in clients] == ["你好"] * 50
+        clients[0].sendall("我".encode()[:2])
+        clients[1].sendall("们".encode())
+        assert receive(clients[1], 6).decode() == "们好"
+        clients[0].sendall("我".encode()[2:])  # half a character has waited for its other half
+        assert receive(clients[0], 6).decode() == "我好"
         names = {"{}:{}".format(*client.getsockname()) for client in clients}
         for client in clients:
             client.close()
@@ -151,7 +176,7 @@ def test_a_port_is_free_again_at_once_when_its_server_has_ended(poller_name: str
             assert receive_line(client) == b"bye\n"
             assert client.recv(1) == b""  # the server's end came first: TIME_WAIT is with it
         second = run_example(poller_name, "listen_again", port)
-        assert (second.status, second.stdout) == (1, "")
+        assert (second.status, second.stdout, second.stderr.count("\n")) == (1, "", 1)
         assert f"127.0.0.1:{port}" in second.stderr
         assert f"pid {server.process.pid}" in second.stderr
         assert server.finish() == []
@@ -185,4 +210,38 @@ def test_what_one_guest_says_is_heard_by_all(poller_name: str) -> None:
             assert bob.recv(1) == b""
             alice.sendall(b"alone\n")
             assert receive_line(alice) == b"alone\n"
+        assert server.finish() == []
+
+
+def test_who_does_not_listen_in_a_chat_has_to_go_and_nobody_else(poller_name: str) -> None:
+    """A guest who reads nothing, one who has gone without a word, one whose line has no end: the speaker stays."""
+    with Example(poller_name, "chat", "0") as server, server.connect() as alice:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(server.socket_address)
+        with deaf, server.connect() as endless:
+            endless.sendall(b"x" * 100_000)
+            assert " has to go: " in server.next_line()
+            with suppress(ConnectionResetError):
+                assert endless.recv(1) == b""
+            line = b"y" * 999 + b"\n"
+            for _ in range(8000):  # more than any socket holds
+                alice.sendall(line)
+                assert receive_line(alice, 1000) == line
+            deaf.settimeout(PATIENCE)
+            heard = 0
+            with suppress(ConnectionResetError):
+                while data := deaf.recv(65536):
+                    heard += len(data)
+            assert heard < 8_000_000
+        gone = [server.connect() for _ in range(20)]
+        for guest in gone:
+            guest.sendall(b"here\n")
+            while receive_line(alice) != b"here\n":
+                pass
+        for guest in gone:
+            guest.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            guest.close()
+        alice.sendall(b"alone\n")
+        assert receive_line(alice) == b"alone\n"
         assert server.finish() == []
