@@ -106,7 +106,7 @@ def test_the_answer_is_that_of_the_socket_module_whatever_is_asked(
         (("getnameinfo", ("::1", 1)), gaierror(-2, "no"), ResolutionFailed, gaierror, "'::1' has no name"),
         (("getaddrinfo", "x", 1), UnicodeError("label"), ResolutionFailed, gaierror, "label"),
         (("gethostbyaddr", "x"), UnicodeError("label"), HostUnknown, herror, "label"),
-        (("getservbyname", "x"), OSError("none found"), ServiceUnknown, OSError, "no service or protocol"),
+        (("getservbyname", "x"), OSError("none found"), ServiceUnknown, OSError, "not known as a service"),
         (("getservbyname", "x"), UnicodeError("surrogate"), ServiceUnknown, OSError, "surrogate"),
         (("getaddrinfo", "x", 1), OSError(24, "too many"), ResolutionFailed, gaierror, "too many"),
         (("getprotobyname", "x"), ZeroDivisionError("a bug"), LookupFailed, ConnectionError, "a bug"),

@@ -89,7 +89,7 @@ NAME = Kind(
 )
 HOST = Kind("has no name", HostUnknown, HostTimeout, (TRY_AGAIN, HOST_NOT_FOUND, NO_RECOVERY))
 SERVICE = Kind(
-    "is no service or protocol of this system", LookupFailed, LookupTimeout,
+    "is not known as a service or protocol", LookupFailed, LookupTimeout,
     (errno.EAGAIN, errno.ENOENT, errno.EIO),
 )  # fmt: skip
 
