@@ -40,7 +40,7 @@ class Example(Serving):
     def finish(self) -> list[str]:
         """Press Ctrl-C; return the lines that it has printed after the first."""
         ended = self.stop(signal.SIGINT)
-        assert (ended.status, ended.stderr) == (0, "")
+        assert (ended.status, ended.stderr) == (0, ""), ended
         return ended.stdout.splitlines()
 
     def next_line(self) -> str:

@@ -243,7 +243,12 @@ class Channel:
         self.connected = False
         self.accepting = False
         self.connecting = False
-        self.del_channel()
+        try:
+            self.del_channel()
+        finally:  # also if Ctrl-C has struck: nobody else knows the socket any more
+            self._close_socket()
+
+    def _close_socket(self) -> None:
         if self.socket is not None:
             try:
                 self.socket.close()

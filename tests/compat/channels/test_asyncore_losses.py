@@ -241,6 +241,23 @@ def test_a_descriptor_closed_by_its_number_is_an_end(ours: Twin, monkeypatch: py
     sock.detach()
 
 
+def test_a_socket_is_closed_when_ctrl_c_strikes_while_its_channel_leaves_the_map(ours: Twin) -> None:
+    """It is out of the map, so ``close_all`` would not find it, and nobody else knows it."""
+    sock, _ = ours.pair()
+    channel = ours.recorder()(sock)
+    leave = channel.del_channel
+
+    def struck(*arguments: object) -> None:
+        leave(*arguments)
+        raise KeyboardInterrupt
+
+    channel.del_channel = struck
+    with pytest.raises(KeyboardInterrupt):
+        channel.close()
+    assert ours.map == {}
+    assert sock.fileno() == -1
+
+
 def test_a_channel_is_not_closed_because_there_was_nothing_to_read(twin: Twin) -> None:
     """Somebody else was quicker.  The original takes that for an error, and closes."""
     recorder = twin.recorder()
