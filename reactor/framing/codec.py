@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 LARGEST_LIMIT = 2**56
 
 
+#: The payload types whose ``len`` is their size, and which nobody can change.
+ONLY_BYTES = frozenset((bytes,))
+
+
 def flat_bytes(data: Payload) -> bytes:
     """Return *data* as bytes: a bytearray or memoryview is copied, a shaped view flattened in C order.
 

@@ -26,7 +26,7 @@ Rejected: filling the unknown bytes with zeros, and signed length fields.  This 
 from __future__ import annotations
 
 from reactor.errors import FrameMalformed, OptionError
-from reactor.framing.codec import Codec, checked_limit, flat_bytes
+from reactor.framing.codec import ONLY_BYTES, Codec, checked_limit, flat_bytes
 from reactor.framing.scanner import backend
 from reactor.framing.scanner_pure import length_head, length_reader, varint_head
 from reactor.framing.seam import Layout, Payload, Wire
@@ -190,9 +190,6 @@ class Form:
 
 #: Payloads below which ``encode_many`` is faster as a loop over ``encode``, whichever packer there is.
 FEW = 16
-
-#: The payload types whose ``len`` is their size, now and a moment later.
-ONLY_BYTES = frozenset((bytes,))
 
 
 def checked_layout(size: object, order: str, offset: int, adjustment: int, strip: int | None, limit: int) -> Layout:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reactor.errors import FramingError, PayloadRefused
+from reactor.framing.codec import ONLY_BYTES
 from reactor.limits import JOIN_BYTES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -304,9 +305,6 @@ NO_BOX = NoBox()
 
 #: Payloads from this size on are not copied behind their length, but sent along with it.
 GATHERED_BYTES = JOIN_BYTES
-
-#: The payload types whose ``len`` is their size, and which nobody can change.
-ONLY_BYTES = frozenset((bytes,))
 
 
 def _then_fail(frames: Iterator[bytes], link: Any, fault: FramingError) -> Iterator[bytes]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from reactor.errors import FrameMalformed, FrameTooLong, FrameTruncated, OptionError
-from reactor.framing import Delimited, FixedSize, Lines, Netstrings
+from reactor.errors import FrameMalformed, FrameTooLong, FrameTruncated, FramingError, OptionError
+from reactor.framing import Codec, Delimited, FixedSize, Lines, Netstrings
 from tests.framing.feeding import drive, pieces
 
 # -- delimiters ------------------------------------------------------------------------------------------------
@@ -140,3 +143,39 @@ def test_size_is_refused_when_it_is_not_positive(size: object) -> None:
     """A frame of no bytes would arrive for ever."""
     with pytest.raises(OptionError):
         FixedSize(size)  # type: ignore[arg-type]
+
+
+# -- many at once ----------------------------------------------------------------------------------------------
+
+CODECS = [
+    Lines(max_frame_length=6), Lines(ending=b"\r\n", max_frame_length=6), Delimited(b"\n", max_frame_length=6),
+    Delimited(b"\n", keep=True, max_frame_length=6), Delimited(b"aa", max_frame_length=6), FixedSize(3),
+    Netstrings(max_frame_length=6),
+]  # fmt: skip
+
+ODD = [
+    b"bcb", b"", b"\n", b"b\r", b"bc\n", b"b\nc", b"c\rb", b"bcb\r\n", b"a", b"baab", b"bbbbbb", b"bbbbbbb",
+    "bcb", 3, bytearray(b"bcb"), bytearray(b"b\n"), bytearray(b"bbbbbbb"), memoryview(b"bcb"), memoryview(b"bc\r"),
+    memoryview(b"bbbbbbbb").cast("I"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("good", [b"bcb", b"bc\n", b"\rbc"])
+@pytest.mark.parametrize("count", [0, 1, 9])
+@pytest.mark.parametrize("codec", CODECS, ids=repr)
+def test_many_payloads_are_encoded_or_refused_as_one_by_one_when_one_is_odd(
+    codec: Codec, count: int, good: bytes
+) -> None:
+    """The short way for many is the long way for each, also for what cannot be sent."""
+
+    def outcome(encode: Callable[[Any], bytes], payloads: list[Any]) -> object:
+        try:
+            return encode(payloads)
+        except (FramingError, TypeError) as fault:
+            return type(fault), str(fault)
+
+    for odd in ODD:
+        payloads = [*[good] * count, odd, *[good] * count]
+        expected = outcome(lambda given: b"".join(map(codec.encode, given)), payloads)
+        assert outcome(codec.encode_many, payloads) == expected, odd
+    assert codec.encode_many(iter(())) == b""
