@@ -36,7 +36,7 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
-from reactor.limits import OUTBOX_STREAMS, PUMP_FEW
+from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_STREAMS, PUMP_FEW
 from reactor.net.pump_memory import RAW, PumpMemory
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -304,20 +304,21 @@ class Pump(EpollPoller):
         streams, fds = self.outbox[:], self.outbox_fds[:]
         self.outbox.clear()
         self.outbox_fds.clear()
-        corked = [stream.corked for stream in streams]
-        if len(streams) < 2 or not all(corked):
-            # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it.
+        corked: list[Any] = [stream.corked for stream in streams]
+        payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
+        if not payloads or are_large(payloads, len(streams)):
+            # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
+            # them once more, into one place, costs more than the calls that it saves.
             for stream in streams:
                 stream.uncork()
             return
         for stream in streams:
             stream.corked = None
             stream.room = -1
-        self._send(streams, fds, corked)
+        self._send(streams, fds, corked, payloads)
 
-    def _send(self, streams: list[Pumped], fds: list[int], corked: list[Any]) -> None:
+    def _send(self, streams: list[Pumped], fds: list[int], corked: list[Any], payloads: list[bytes]) -> None:
         table = array("q", [*fds, *map(len, corked)])
-        payloads = list(chain.from_iterable(corked))
         sizes = array("Q", list(map(len, payloads)))
         joined = b"".join(payloads)
         memory = self._memory
@@ -339,3 +340,9 @@ class Pump(EpollPoller):
             stream.take_back(stream.joined(corked), taken)
         for stream, _, taken in rest:
             stream.after_sending(taken)
+
+
+def are_large(payloads: list[bytes], streams: int) -> bool:
+    """Tell whether *payloads*, of so many *streams*, come to ``JOIN_BYTES`` or more for each: more than a few can
+    not, since no stream corks more than ``CORK_BYTES``."""
+    return len(payloads) <= streams * (CORK_BYTES // JOIN_BYTES) and sum(map(len, payloads)) >= streams * JOIN_BYTES

@@ -13,6 +13,8 @@ import pytest
 
 from reactor.errors import FrameTooLong
 from reactor.framing import LengthPrefixed
+from reactor.limits import JOIN_BYTES
+from reactor.net.pump import Pump
 from reactor.net.pump_choice import with_pump
 from tests.net.framed import (
     FORMATS,
@@ -28,8 +30,8 @@ from tests.net.framed import (
     pair,
     wire_of,
 )
-from tests.net.stage import Stage, stage_on
-from tests.net.test_pump import ON, pytestmark
+from tests.net.stage import PATIENCE, Stage, stage_on
+from tests.net.test_pump import ON, pumped_pair, pytestmark
 
 __all__ = ["pytestmark"]
 
@@ -247,4 +249,25 @@ def test_few_streams_receive_for_themselves_and_many_have_it_done(
         assert len(pumped) == expected, (busy, pump)
         assert [heard(peer) for peer in peers[:busy]] == [b"\0\1x"] * busy
     for peer in peers:
+        peer.close()
+
+
+@pytest.mark.parametrize(("size", "calls"), [(JOIN_BYTES - 1, 1), (JOIN_BYTES, 0)])
+def test_replies_of_many_streams_leave_in_one_call_unless_they_are_large(
+    stage: Stage, size: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones are not copied into one place first; all arrive whole, in either way."""
+    sent: list[int] = []
+    send = Pump._send
+    monkeypatch.setattr(Pump, "_send", lambda self, streams, *rest: (sent.append(1), send(self, streams, *rest)))
+    pairs = [pumped_pair(stage) for _ in range(6)]
+    for number, (teller, _, peer) in enumerate(pairs):
+        reply = bytes([number]) * size
+        teller.play.react = lambda teller, reply=reply: teller.send_frame(reply)  # type: ignore[method-assign]
+        peer.send(b"request")
+    stage.run_once(0)
+    assert len(sent) == calls
+    for number, (_, _, peer) in enumerate(pairs):
+        peer.settimeout(PATIENCE)
+        assert peer.recv(2 + size, socket.MSG_WAITALL) == size.to_bytes(2, "big") + bytes([number]) * size
         peer.close()
