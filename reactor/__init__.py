@@ -27,7 +27,6 @@ Start reading at ``reactor.core.engine``: one turn of the loop.
 from reactor.core.handles import Handle, Timer
 from reactor.core.loop import Loop
 from reactor.core.polling.choose import available_pollers
-from reactor.core.probe import Probe
 from reactor.errors import ReactorError
 from reactor.flow import Watermarks
 from reactor.framing.codec import Codec
@@ -42,6 +41,7 @@ from reactor.net.stream import Stream
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from reactor.core.probe import Probe
     from reactor.framing.delimiter import Delimited, Lines
     from reactor.framing.fixed import FixedSize
     from reactor.framing.netstring import Netstrings
@@ -62,6 +62,7 @@ __getattr__ = later(
         "MessageProtocol": "reactor.net.messages.protocol",
         "MessageStream": "reactor.net.messages.stream",
         "Netstrings": "reactor.framing.netstring",
+        "Probe": "reactor.core.probe",
         "Raw": "reactor.framing.raw",
     },
 )

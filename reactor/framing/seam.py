@@ -53,6 +53,12 @@ FAULTS: dict[int, tuple[type[FramingError], str]] = {
 }
 
 
+#: Those who cut and frame in C have a number for each ``Wire``; these two stand for bytes as they are, and for a
+#: format that only its codec knows.
+RAW = 0
+UNKNOWN = -1
+
+
 class Wire:
     """How a format looks on the wire, for those who cut and frame for many streams at once, in C.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from reactor.limits import SCRATCH_BYTES
 from reactor.net.linger import Lingering
-from reactor.net.pump import Pump
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from reactor.core.loop import Loop
     from reactor.net.batch import Batch
+    from reactor.net.pump import Pump
 
     class Transport(Protocol):
         """What the hub knows of a transport."""
@@ -43,9 +43,8 @@ class Hub:
         #: Where all streams receive; its contents mean nothing between two read events.
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.probe = loop.probe
-        poller = loop.registry.poller
         #: Receives and sends for all streams at once; None: each does it by itself.
-        self.pump = poller if isinstance(poller, Pump) else None
+        self.pump: Pump | None = getattr(loop.registry.poller, "pump", None)
         #: What the pump received for streams that had been paused by then: bytes, and how many, or ``on_end``'s
         #: argument.
         self.kept: dict[object, tuple[bytes, int]] = {}

@@ -36,14 +36,15 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
+from reactor.framing.seam import RAW
 from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_STREAMS, PUMP_FEW
-from reactor.net.pump_memory import RAW, PumpMemory
+from reactor.net.pump_memory import PumpMemory
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Protocol
+    from typing import Any, Protocol, Self
 
     from reactor.framing.codec import Codec
     from reactor.net.outgoing import Buffer
@@ -107,6 +108,11 @@ class Pump(EpollPoller):
         ringer.reader = self._deliver
         #: Stands for all arrivals in the list of what is ready, as if it were one descriptor.
         self._bell = (SelectorKey(self, -1, EVENT_READ, ringer), EVENT_READ)
+
+    @property
+    def pump(self) -> Self:
+        """The poller itself: by this a hub finds out that it is a pump, without loading this module."""
+        return self
 
     # -- which streams are pumped ------------------------------------------------------------------------------
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from selectors import BaseSelector
 
-from reactor.core.polling.by_epoll import EpollPoller
 from reactor.core.polling.choose import poller_choice
 from reactor.errors import AccelUnavailable, OptionError
 from reactor.framing.scanner import native_backend, reason_for, wanted
-from reactor.net.pump import Pump
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: The poller that a pump is.
+EPOLL = "epoll"
 
 #: The environment variable that decides: "on" (or an error), "off", or "auto": if it can be had.
 VARIABLE = "REACTOR_PUMP"
@@ -34,11 +35,13 @@ def with_pump(selector: str | BaseSelector | None, environ: Mapping[str, str]) -
     demands a pump and there is none, OptionError for an unknown word.
     """
     choice = wanted_pump(environ)
-    if isinstance(selector, BaseSelector) or poller_choice(selector, environ) != EpollPoller.name:
+    if isinstance(selector, BaseSelector) or poller_choice(selector, environ) != EPOLL:
         return selector
     if choice == "off" or (choice == "auto" and wanted(None) == "pure"):
         return selector
     try:
+        from reactor.net.pump import Pump  # it is not loaded by those who have none
+
         return Pump()
     except ImportError as exc:
         if choice == "on":
@@ -57,7 +60,7 @@ def wanted_pump(environ: Mapping[str, str]) -> str:
 def pump_status(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return "on" or "off" for a reactor made now without arguments, and why, for a human."""
     choice = wanted_pump(environ)
-    if poller_choice(None, environ) != EpollPoller.name:
+    if poller_choice(None, environ) != EPOLL:
         return "off", f"it needs epoll, and the poller is {poller_choice(None, environ)}"
     if choice == "off":
         return "off", f"chosen by {VARIABLE}=off"

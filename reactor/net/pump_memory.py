@@ -17,6 +17,7 @@ from __future__ import annotations
 from array import array
 
 from reactor.framing.scanner import native_backend
+from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import ARENA_BYTES, SCRATCH_BYTES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
     from reactor.framing.codec import Codec
     from reactor.framing.seam import Wire
-
-#: The numbers of formats: bytes as they are, and one that only the stream's codec knows.
-RAW = 0
-UNKNOWN = -1
 
 #: Descriptors by which the tables of them grow.
 GROWTH = 1024

@@ -23,9 +23,9 @@ from abc import abstractmethod
 from selectors import EVENT_READ
 
 from reactor.errors import PeerError, UsageError
+from reactor.framing.seam import RAW
 from reactor.limits import SCRATCH_BYTES, TURN_BYTES
 from reactor.net.protocol import NO_BOX
-from reactor.net.pump_memory import RAW
 from reactor.net.write_half import WriteHalf
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing

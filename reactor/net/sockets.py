@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable
 
 from reactor.errors import AddressError, BindFailed, OptionError, ResolutionFailed, os_error_text
 from reactor.net.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
-from reactor.net.port_holder import find_port_holder
 from reactor.net.socket_options import (
     DEFAULT_OPTIONS,
     PeerCredentials,
@@ -200,6 +199,8 @@ def _bind_failed(ops: Ops, kind: int, address: Any, exc: OSError) -> BindFailed:
 def _reason(ops: Ops, kind: int, address: Any, number: int | None) -> str:
     is_internet = isinstance(address, tuple)
     if number == errno.EADDRINUSE and is_internet:
+        from reactor.net.port_holder import find_port_holder
+
         holder = find_port_holder(ops, kind, address[0], address[1]) or "another program"
         return f": {holder} has it; stop that, take another port, or set reuse_port in both"
     if number == errno.EACCES and is_internet and address[1]:

@@ -26,9 +26,9 @@ import socket
 from selectors import EVENT_WRITE
 
 from reactor.errors import TransportClosed
+from reactor.framing.seam import RAW
 from reactor.limits import CORK_BYTES
 from reactor.net.outgoing import NO_SIGNAL, Buffer, drop_sent, frozen, transmit
-from reactor.net.pump_memory import RAW
 from reactor.net.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing

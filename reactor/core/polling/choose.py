@@ -2,7 +2,8 @@
 
 The argument comes first, since a program may depend on it; the variable lets an operator or a test decide for a
 program that does not care.  A name that this system does not know is refused rather than replaced: whoever asks for
-epoll wants to measure epoll.  Read next: ``reactor.core.registry``, which is given the poller.
+epoll wants to measure epoll.  Only the module of the poller that is chosen is loaded.  Read next:
+``reactor.core.registry``, which is given the poller.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ import select
 from collections.abc import Callable, Mapping
 from selectors import BaseSelector
 
-from reactor.core.polling.by_epoll import EpollPoller
-from reactor.core.polling.by_poll import PollPoller
-from reactor.core.polling.by_select import SelectPoller
 from reactor.errors import SelectorUnavailable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -25,19 +23,34 @@ if TYPE_CHECKING:
 VARIABLE = "REACTOR_SELECTOR"
 
 
+def _epoll(ops: Ops) -> BaseSelector:
+    from reactor.core.polling.by_epoll import EpollPoller
+
+    return EpollPoller()
+
+
 def _kqueue(ops: Ops) -> BaseSelector:
     from reactor.core.polling.by_kqueue import KqueuePoller
 
     return KqueuePoller()
 
 
+def _poll(ops: Ops) -> BaseSelector:
+    from reactor.core.polling.by_poll import PollPoller
+
+    return PollPoller()
+
+
+def _select(ops: Ops) -> BaseSelector:
+    from reactor.core.polling.by_select import SelectPoller
+
+    return SelectPoller(ops.is_open)
+
+
 #: Best first; a poller exists where the ``select`` module has the function of its name.
 MAKERS: dict[str, Callable[[Ops], BaseSelector]] = {
-    "epoll": lambda ops: EpollPoller(),
-    "kqueue": _kqueue,
-    "poll": lambda ops: PollPoller(),
-    "select": lambda ops: SelectPoller(ops.is_open),
-}
+    "epoll": _epoll, "kqueue": _kqueue, "poll": _poll, "select": _select,
+}  # fmt: skip
 
 
 def available_pollers() -> list[str]:
