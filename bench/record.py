@@ -45,7 +45,7 @@ class Record:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_name(self.path.name + ".part")
-        draft.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(self.content, separators=(",", ":")) + "\n", encoding="utf-8")
         draft.replace(self.path)
 
 
