@@ -196,12 +196,19 @@ def _bind_failed(ops: Ops, kind: int, address: Any, exc: OSError) -> BindFailed:
     return BindFailed(exc.errno, f"cannot bind {format_address(address)}: {os_error_text(exc)}{reason}")
 
 
+def _holder(ops: Ops, kind: int, host: str, port: int) -> str | None:
+    """Return who has the port; None if that cannot be found out, or where nothing more can be loaded."""
+    try:
+        from reactor.net.port_holder import find_port_holder
+    except (ImportError, OSError):
+        return None
+    return find_port_holder(ops, kind, host, port)
+
+
 def _reason(ops: Ops, kind: int, address: Any, number: int | None) -> str:
     is_internet = isinstance(address, tuple)
     if number == errno.EADDRINUSE and is_internet:
-        from reactor.net.port_holder import find_port_holder
-
-        holder = find_port_holder(ops, kind, address[0], address[1]) or "another program"
+        holder = _holder(ops, kind, *address[:2]) or "another program"
         return f": {holder} has it; stop that, take another port, or set reuse_port in both"
     if number == errno.EACCES and is_internet and address[1]:
         return ": ports below net.ipv4.ip_unprivileged_port_start (1024) need root or CAP_NET_BIND_SERVICE"

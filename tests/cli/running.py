@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Seconds after which a process that has not ended fails the test.
 PATIENCE = 20.0
 
-#: Runs the command line after importing all of it, as somebody without any privilege.
+#: Runs the command line after loading all that it needs, as somebody without any privilege, to read it for one.
 UNPRIVILEGED = (
     "import os, sys, logging, resource, encodings.idna; import reactor.cli.main as door; "
+    "import reactor; reactor.Reactor().close(); "
     "os.setgid(65534); os.setuid(65534); sys.exit(door.main(sys.argv[1:]))"
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -274,3 +275,10 @@ def test_the_path_is_removed_again_when_the_remote_path_has_nobody(tmp_path: Pat
         open_datagram_socket(OPS, str(tmp_path / "me"), str(tmp_path / "you"))
     assert caught.value.errno == errno.ENOENT
     assert not (tmp_path / "me").exists()
+
+
+def test_a_port_in_use_is_said_to_be_so_when_nothing_more_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After chroot(2), say: who has the port is not known then, and the error is the same."""
+    monkeypatch.setitem(sys.modules, "reactor.net.port_holder", None)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BindFailed, match="another program has it"):
+        open_tcp_listeners(Ops(), *taken.getsockname(), backlog=1)
