@@ -104,14 +104,29 @@ typedef struct {
 } pump_format;
 
 typedef struct {
-    const unsigned char *pumped, *framed;
+    int64_t fd;
+    int64_t format;
+    int64_t size;
+    int64_t count;
+} pump_arrival;
+
+typedef struct {
+    int64_t fd;
+    int64_t format;
+    int64_t count;
+    int64_t taken;
+} pump_posting;
+
+typedef struct {
+    const unsigned char *marks;
     size_t known;
     const pump_format *formats;
     size_t format_count;
     char *arena;
     size_t room, share;
     scan_cuts *cuts;
-    int64_t *fds, *sizes, *counts, *readiness;
+    pump_arrival *arrivals;
+    int64_t *readiness;
     char *outgoing;
     size_t outgoing_room;
     size_t arrival_count, readiness_count;
@@ -119,8 +134,8 @@ typedef struct {
 } pump_place;
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
-int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
-              const char *payloads, size_t total, int64_t *taken);
+int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total);
 
 #define BATCH_WORKS ...
 #define BATCH_DATAGRAMS ...

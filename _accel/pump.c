@@ -2,7 +2,7 @@
  *
  * THE INVARIANT of the waiting loop: `used <= room`, every recv is given at most `room - used` bytes behind
  * `arena + used`, and the program has cut exactly arena[0 .. used).  Of the sending: `given <= size_count`,
- * `taken <= total`, `made <= room`; every job is checked and framed before the first byte leaves.
+ * `taken <= total`, `made <= room`; every row is checked and framed before the first byte leaves.
  *
  * EINTR is no error here: a level-triggered descriptor is reported again, and Python looks at its signals between two
  * calls.  So a call that was interrupted simply found nothing.
@@ -10,6 +10,7 @@
 #include "pump.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #if PUMP_WORKS
 #include <sys/epoll.h>
@@ -38,10 +39,11 @@ static int64_t cut_arrival(const pump_format *format, const char *data, size_t s
     return -count;
 }
 
-/* recv for a descriptor that epoll told ready; 1 if there is an arrival to tell of. */
+/* recv for a descriptor that epoll told ready; 0 if there was no room, and it is as ready as before. */
 static int receive_arrival(int fd, pump_place *place, size_t *used)
 {
-    const size_t row = place->arrival_count, format = (size_t)place->pumped[fd] - 1;
+    pump_arrival *row = &place->arrivals[place->arrival_count];
+    const size_t format = (size_t)place->marks[fd] - 1;
     size_t room = place->room - *used;
 
     if (room < PUMP_CRUMB || !scan_has_room(place->cuts) || format >= place->format_count)
@@ -52,16 +54,18 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
     const ssize_t size = recv(fd, place->arena + *used, room, MSG_DONTWAIT);
 
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
-    place->fds[row] = fd;
-    place->sizes[row] = size >= 0 ? (int64_t)size : -(int64_t)errno;
-    place->counts[row] = 0;
+        return 1;
+    row->fd = fd;
+    row->format = (int64_t)format;
+    row->size = size >= 0 ? (int64_t)size : -(int64_t)errno;
+    row->count = 0;
     if (size > 0) {
-        place->counts[row] = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->cuts);
+        row->count = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->cuts);
         *used += (size_t)size;
     }
-    if (size <= 0 || (place->counts[row] != 0 && place->counts[row] != 1))
+    if (size <= 0 || (row->count != 0 && row->count != 1))
         place->uniform = 0;
+    place->arrival_count++;
     return 1;
 }
 
@@ -83,10 +87,9 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
         uint32_t mask = events[i].events;
 
         /* Writability alone is no reason to receive; an error or a hang-up is, because only recv says which. */
-        if ((mask & ~(uint32_t)EPOLLOUT) != 0 && fd >= 0 && (size_t)fd < place->known && place->pumped[fd]) {
-            place->arrival_count += (size_t)receive_arrival(fd, place, &used);
+        if ((mask & ~(uint32_t)EPOLLOUT) != 0 && fd >= 0 && (size_t)fd < place->known && place->marks[fd]
+            && receive_arrival(fd, place, &used))
             mask &= EPOLLOUT;
-        }
         if (mask != 0) {
             place->readiness[2 * place->readiness_count] = fd;
             place->readiness[2 * place->readiness_count + 1] = mask;
@@ -98,8 +101,7 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
 
 /* What pump_send is given, by its names in pump.h. */
 typedef struct {
-    const int64_t *fds;
-    int64_t *lengths, *taken;
+    pump_posting *rows;
     size_t streams;
     const uint64_t *sizes;
     size_t count;
@@ -113,29 +115,30 @@ static int make_frames(const pump_place *place, const post *p)
 {
     size_t given = 0, taken = 0, made = 0;
 
-    for (size_t row = 0; row < p->streams; row++) {
-        const int64_t fd = p->fds[row], count = p->lengths[row];
+    for (size_t i = 0; i < p->streams; i++) {
+        pump_posting *row = &p->rows[i];
+        const int64_t count = row->count;
         const uint64_t *sizes = p->sizes + given;
         size_t length = 0;
 
-        if (fd < 0 || (uint64_t)fd >= place->known || place->framed[fd] >= place->format_count)
+        if (row->fd < 0 || row->fd > INT_MAX || row->format < 0 || (uint64_t)row->format >= place->format_count)
             return 0;
         if (count < 0 || (uint64_t)count > p->count - given)
             return 0;
-        const pump_format *format = &place->formats[place->framed[fd]];
-        for (size_t i = 0; i < (size_t)count; i++) {
-            if (sizes[i] > p->total - taken - length)
+        for (size_t k = 0; k < (size_t)count; k++) {
+            if (sizes[k] > p->total - taken - length)
                 return 0;
-            length += (size_t)sizes[i];
+            length += (size_t)sizes[k];
         }
-        p->lengths[row] = p->taken[row] = (int64_t)length;
+        row->count = row->taken = (int64_t)length;
+        const pump_format *format = &place->formats[row->format];
         if (format->kind != PUMP_RAW && count != 0) {
             const size_t framed = pack_lengths(&format->pack, p->payloads + taken, length, sizes,
                                                (size_t)count, place->outgoing + made, place->outgoing_room - made);
             if (framed == 0)
                 return 0;
             made += framed;
-            p->lengths[row] = (int64_t)framed;
+            row->count = (int64_t)framed;
         }
         given += (size_t)count;
         taken += length;
@@ -143,28 +146,29 @@ static int make_frames(const pump_place *place, const post *p)
     return given == p->count && taken == p->total;
 }
 
-int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
-              const char *payloads, size_t total, int64_t *taken)
+int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total)
 {
-    const post p = {table, table + streams, taken, streams, sizes, count, payloads, total};
+    const post p = {postings, streams, sizes, count, payloads, total};
     const char *raw = payloads, *framed = place->outgoing;
     int short_of_all = 0;
 
     if (!make_frames(place, &p))
         return -EINVAL;
-    for (size_t row = 0; row < streams; row++) {
-        const int is_raw = place->formats[place->framed[p.fds[row]]].kind == PUMP_RAW;
-        const size_t length = (size_t)p.lengths[row];
-        const ssize_t sent = send((int)p.fds[row], is_raw ? raw : framed, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (size_t i = 0; i < streams; i++) {
+        pump_posting *row = &postings[i];
+        const int is_raw = place->formats[row->format].kind == PUMP_RAW;
+        const size_t length = (size_t)row->count;
+        const ssize_t sent = send((int)row->fd, is_raw ? raw : framed, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        raw += p.taken[row];
+        raw += row->taken;
         if (!is_raw)
             framed += length;
         short_of_all += sent < 0 || (size_t)sent != length;
         if (sent >= 0)
-            p.taken[row] = sent;
+            row->taken = sent;
         else
-            p.taken[row] = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -(int64_t)errno;
+            row->taken = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -(int64_t)errno;
     }
     return short_of_all;
 }
@@ -177,10 +181,10 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     return -ENOSYS;
 }
 
-int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
-              const char *payloads, size_t total, int64_t *taken)
+int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total)
 {
-    (void)place, (void)table, (void)streams, (void)sizes, (void)count, (void)payloads, (void)total, (void)taken;
+    (void)place, (void)postings, (void)streams, (void)sizes, (void)count, (void)payloads, (void)total;
     return -ENOSYS;
 }
 

@@ -37,46 +37,67 @@ typedef struct {
     pack_layout pack;
 } pump_format;
 
-/* In pumped[]: leave the descriptor alone; or receive, and cut as formats[mark - 1] says.  A byte holds no more. */
+/* In marks[]: leave the descriptor alone; or receive, and cut as formats[mark - 1] says.  A byte holds no more. */
 #define PUMP_FORMATS 255
 
-/* Where things are put: arena[0 .. room) for bytes, `cuts` for the program, and tables with room for PUMP_EVENTS rows.
+/* What has arrived on one descriptor.  Arrivals lie in the arena one behind the other, in the order of their rows.
  *
- * An arrival has a row in three of them.  fds: the descriptor.  sizes: how many bytes there are, 0 at the end of the
- * stream, -errno if it is broken.  counts: how many frames they contain, negative if there is something left behind the
- * last of them.  The program makes that many pieces of it, and one more of what is left.  Arrivals lie in the arena one
- * behind the other.  `uniform` is true if each of them makes one piece.
- *
- * A readiness is two numbers in a row: a descriptor and the events that epoll told.
- *
- * pumped[fd] is the mark of each descriptor, of which none is `known` or more; of each at most `share` bytes are received.
- * framed[fd] is the index of the format in which it sends.  outgoing[0 .. outgoing_room) is where pump_send makes frames. */
+ * The program makes `count` frames of it, or, if `count` is negative, -count frames and one more piece: what is left
+ * behind the last of them.  No frames and something left is a count of 0. */
 typedef struct {
-    const unsigned char *pumped, *framed;
+    int64_t fd;
+    int64_t format;   /* index of the format by which it was cut */
+    int64_t size;     /* bytes; 0 at the end of the stream, -errno if it is broken: then it makes no piece */
+    int64_t count;
+} pump_arrival;
+
+/* What one descriptor has to send: that many payloads, made into frames by a format. */
+typedef struct {
+    int64_t fd;
+    int64_t format;
+    int64_t count;    /* in: payloads; out: bytes that they come to, with their lengths */
+    int64_t taken;    /* out: how many of those the kernel took (0: none now), or -errno */
+} pump_posting;
+
+/* Where things are put: arena[0 .. room) for bytes, `cuts` for the program, and tables with room for PUMP_EVENTS rows.
+ * `uniform` is true if each arrival makes one piece.  A readiness is two numbers in a row: a descriptor and the events
+ * that epoll told.  marks[fd] is the mark of each descriptor, of which none is `known` or more; of each at most `share`
+ * bytes are received.  outgoing[0 .. outgoing_room) is where pump_send makes frames. */
+typedef struct {
+    const unsigned char *marks;
     size_t known;
     const pump_format *formats;
     size_t format_count;
     char *arena;
     size_t room, share;
     scan_cuts *cuts;
-    int64_t *fds, *sizes, *counts, *readiness;
+    pump_arrival *arrivals;
+    int64_t *readiness;
     char *outgoing;
     size_t outgoing_room;
     size_t arrival_count, readiness_count; /* these three are set by pump_wait */
     int uniform;
 } pump_place;
 
-/* Wait at most `timeout` milliseconds (-1: for ever).  Returns 0, or -errno; counts and program are set in any case. */
+/* Wait at most `timeout` milliseconds (-1: for ever).  Returns 0, or -errno; counts and program are set in any case.
+ *
+ * THE CONTRACT.  Every event of epoll has a row: an arrival, a readiness, or both (a marked descriptor that can also be
+ * written).  A marked descriptor has an arrival if recv gave anything, an end and an error included; nothing at all if
+ * recv had nothing to give; and a readiness, unread, if there was no room for it: Python serves it in the same turn.
+ * What it received was received from the file that the number stood for *during the call*, and was cut by the format of
+ * the mark, whatever its owner holds: a mark is a hint.  Python uses the frames only if their owner, asked when it gets
+ * to them, is where a frame of that format may begin; else it takes the bytes, which stay in the arena till the next
+ * call. */
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
 
-/* Send what `streams` streams have to say: payloads[0 .. total) is all of it, in order, and sizes[] says where each of
- * the `count` payloads ends.  The table has two parts, each with a row for each stream: the descriptors, and how many
- * payloads each has, which is replaced by how many bytes they come to with their lengths.  taken[] is set to how many of
- * those the kernel took (0: none now), or to -errno.
+/* Send what `streams` descriptors have to say: payloads[0 .. total) is all of it, in order, and sizes[] says where each
+ * of the `count` payloads ends.
  *
- * Returns the number of streams of which the kernel did not take all; or -EINVAL, having sent nothing, if the numbers do
- * not add up, a descriptor or its format is not known, or the frames exceed the room for them.  What is raw needs none. */
-int pump_send(const pump_place *place, int64_t *table, size_t streams, const uint64_t *sizes, size_t count,
-              const char *payloads, size_t total, int64_t *taken);
+ * THE CONTRACT.  Everything is checked, and every frame made, before the first byte leaves.  If the numbers do not add
+ * up, a format is not known, or the frames exceed the room for them (what is raw needs none), nothing was sent, and the
+ * result is -EINVAL.  Else each row says what became of it, and the result is the number of rows of which the kernel did
+ * not take all: of those Python sends the rest, in order, before anything else of theirs. */
+int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
+              const char *payloads, size_t total);
 
 #endif

@@ -18,6 +18,14 @@ SCRATCH_BYTES = 256 * 1024
 #: others have theirs: what has begun is better finished while its memory is near.  libuv reads up to 2 MiB.
 TURN_BYTES = 1024 * 1024
 
+#: Frames that one stream delivers in one turn before the others have theirs, and seconds that it may take for them:
+#: a segment holds ten thousand empty frames, and a handler may cost milliseconds.
+TURN_FRAMES = 1024
+STREAM_SECONDS = 0.0002
+
+#: Bytes that a stream receives at once while it has more frames to deliver than a turn has room for.
+CROWDED_BYTES = 16 * 1024
+
 #: Where the pump receives for all streams of a turn; what does not fit waits for the next turn.
 ARENA_BYTES = 1024 * 1024
 
@@ -51,8 +59,10 @@ JOIN_BYTES = 16 * 1024
 #: Buffers in one ``sendmsg``: UIO_MAXIOV of Linux is 1024, but POSIX promises only 16; 64 serve every workload.
 GATHER_BUFFERS = 64
 
-#: Streams whose replies the pump collects before it sends them, so that the first does not wait for the last.
+#: Streams whose replies the pump collects before it sends them, and seconds for which the first of them waits for
+#: the last: one call for many saves about a microsecond each, and nobody should wait longer for that.
 OUTBOX_STREAMS = 64
+OUTBOX_SECONDS = 0.0002
 
 # -- connections -----------------------------------------------------------------------------------------------
 
@@ -109,6 +119,11 @@ LARGE_FRAME_BYTES = 64 * 1024
 
 #: Cancelled timers that may lie in the queue before it is swept, if they are also the larger half of it.
 TIMER_SWEEP_MIN = 128
+
+#: Seconds after which a turn is broken off, and callbacks from one look at the clock to the next: what is left of it
+#: comes first in the next turn, and timers, signals and calls from threads come in between.
+TURN_SECONDS = 0.01
+TURN_BATCH = 8
 
 #: The longest wait handed to a poller, in seconds: poll(2) and epoll_wait(2) count milliseconds in an int.
 MAX_WAIT = 86_400.0

@@ -10,6 +10,10 @@ Everything that a reactor does, it does in *turns*, and ``Engine._turn`` reads l
    its place in every turn and never keeps the descriptors waiting;
 6. what was held back to leave in one piece at the end of the turn leaves.
 
+Steps 4 and 5 are bounded in *time* as well (``TURN_SECONDS``): when the callbacks of a turn have taken so long, the
+step is broken off.  What was left of it keeps its order and comes first in the next turn, so everybody is served
+once in each round, and timers, signals and calls from threads have their turn in between.
+
 Steps 4 to 6 each go through an iterator of work, and ``_carry_out`` has them do so.  A callback that raises does
 not kill the loop: that is reported, and the step goes on *with what is left of the same iterator*.  The rejected
 choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
@@ -23,6 +27,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from reactor.core.counters import Counters
@@ -33,6 +38,7 @@ from reactor.core.reports import Reports
 from reactor.core.signals import Signals
 from reactor.core.timers import TimerQueue
 from reactor.core.wakeup import Wakeup
+from reactor.limits import TURN_BATCH, TURN_SECONDS
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -50,8 +56,8 @@ class Engine:
     ``_wakeup``."""
 
     __slots__ = (
-        "__weakref__", "_callback", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals",
-        "_timers", "_wakeup", "clock", "counters", "ops", "probe", "registry", "reports",
+        "__weakref__", "_callback", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals", "_timers",
+        "_told", "_unserved", "_wakeup", "clock", "counters", "ops", "probe", "registry", "reports",
     )  # fmt: skip
 
     def __init__(self, poller: BaseSelector, clock: Callable[[], float], ops: Ops) -> None:
@@ -66,6 +72,9 @@ class Engine:
         self._foreign: deque[Handle] = deque()
         self._flushes: deque[Callable[[], object]] = deque()
         self._is_stopping = False
+        #: Descriptors that a turn which took too long did not come to; and the turn in which the poller told of them.
+        self._unserved: list[tuple[SelectorKey, int]] = []
+        self._told = 0
         #: What is being called; the last of them when nothing is.
         self._callback: Callable[..., object] | None = None
         self._open_wakeup()
@@ -93,24 +102,44 @@ class Engine:
         self.registry.turn = turn = self.registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
-        events = self.registry.select(wait)
+        if self._unserved:
+            # These come first, in their order, and nobody else is looked for before they are served.
+            events, self._unserved = self._unserved, []
+            self._take_foreign()  # the bell would be heard by the poller only
+        else:
+            events = self.registry.select(wait)
+            self._told = turn
         if self.probe is not None:
             self.probe.polled(len(events))
-        self._carry_out(turn, self._dispatch, iter(events))
-        self._carry_out(turn, self._run_ready, iter(range(len(self._ready))))
+        work = iter(events)
+        self._serve(turn, self._dispatch, work, len(events))
+        if len(events) > TURN_BATCH and self.registry.turn == turn:
+            self._unserved = list(work)
+        self._serve(turn, self._run_ready, iter(range(len(self._ready))), len(self._ready))
         if self._flushes:
             self._carry_out(turn, self._run_flushes, iter(range(len(self._flushes))))
         self._callback = None
 
     def _wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None for ever, 0 if anything is ready."""
-        if self._ready or self._is_stopping or self._flushes:
+        if self._ready or self._is_stopping or self._flushes or self._unserved or getattr(self.registry.poller, "has_backlog", False):
             return 0
         when = self._timers.next_when() if self._timers else None
         if when is None:
             return limit
         left = max(when - self.clock(), 0)
         return left if limit is None or left < limit else limit
+
+    def _serve(self, turn: int, step: Step, work: Iterator[Any], size: int) -> None:
+        """Have *step* do *work*, *size* pieces of it, but break off when that has taken ``TURN_SECONDS``."""
+        if size <= TURN_BATCH:  # the usual turn: too short to be worth a look at the clock
+            self._carry_out(turn, step, work)
+            return
+        deadline = self.clock() + TURN_SECONDS
+        for _ in range(0, size, TURN_BATCH):
+            self._carry_out(turn, step, islice(work, TURN_BATCH))
+            if self.clock() >= deadline:
+                break
 
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
@@ -129,15 +158,15 @@ class Engine:
 
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
         """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
-        registry = self.registry
+        registry, told = self.registry, self._told
         run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
-            if mask & EVENT_READ and registration.reader_since < turn == registry.turn:
+            if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
                 callback = self._callback = registration.reader
                 if callback is not None:
                     callback() if run is None else run(callback)
-            if mask & EVENT_WRITE and registration.writer_since < turn == registry.turn:
+            if mask & EVENT_WRITE and registration.writer_since < told and registry.turn == turn:
                 callback = self._callback = registration.writer
                 if callback is not None:
                     callback() if run is None else run(callback)

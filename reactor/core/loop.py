@@ -291,6 +291,7 @@ class Loop(Engine):
         self._timers.clear()
         self._ready.clear()
         self._flushes.clear()
+        self._unserved.clear()
         self._wakeup.close()
         self._foreign.clear()
         self._reserve.give_up()
@@ -379,6 +380,7 @@ class Loop(Engine):
         self._wakeup.forget_after_fork()
         self._signals.forget_after_fork()
         self._foreign.clear()
+        self._unserved.clear()
         if self._owner != self._thread_id():
             self._owner = None
             self._signals.cease()

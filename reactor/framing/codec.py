@@ -63,7 +63,7 @@ class Codec(ABC):
     a template may be shared by any number of threads, because ``fresh`` only reads it.
     """
 
-    __slots__ = ("_partial", "_scan", "_spares", "max_frame_length")
+    __slots__ = ("_scan", "_spares", "max_frame_length", "partial")
 
     #: The attributes that ``fresh`` hands on.  A subclass that adds settings lists them in its own tuple.
     settings: ClassVar[tuple[str, ...]] = ("_scan", "_spares", "max_frame_length")
@@ -74,7 +74,8 @@ class Codec(ABC):
 
     def __init__(self, scan: Scanner, max_frame_length: int) -> None:
         self._scan = scan
-        self._partial: Partial | Broken | None = None
+        #: What is held of an incomplete frame, or the fault that has ended the stream; None between two frames.
+        self.partial: Partial | Broken | None = None
         self._spares = []
         self.max_frame_length = max_frame_length
 
@@ -85,7 +86,7 @@ class Codec(ABC):
         """
         kind = type(self)
         twin = kind.__new__(kind)
-        twin._partial = None
+        twin.partial = None
         for name in kind.settings:
             setattr(twin, name, getattr(self, name))
         return twin
@@ -95,7 +96,7 @@ class Codec(ABC):
     @property
     def is_between_frames(self) -> bool:
         """Whether the next byte is the first of a frame: nothing is held, and no fault has ended the stream."""
-        return self._partial is None
+        return self.partial is None
 
     def feed(self, data: Payload) -> list[bytes]:
         """Take *data* and return the frames that it completes, in order, as bytes; often none, often many.
@@ -106,7 +107,7 @@ class Codec(ABC):
         frames that this call had completed before the fault: they are valid.  From then on every call raises the
         same error with no frames.
         """
-        if self._partial is not None or type(data) is not bytes:
+        if self.partial is not None or type(data) is not bytes:
             data = self._gathered(data)
             if not data:
                 return []
@@ -114,7 +115,7 @@ class Codec(ABC):
         if verdict:
             self._refuse(frames, verdict, value)
         if end != len(data):
-            self._partial = self._held(data[end:], value)
+            self.partial = self._held(data[end:], value)
         return frames
 
     def feed_eof(self) -> list[bytes]:
@@ -122,18 +123,18 @@ class Codec(ABC):
 
         Raises FrameTruncated if it ended inside a frame, or again the fault that broke the codec earlier.
         """
-        partial, self._partial = self._partial, None
+        partial, self.partial = self.partial, None
         if partial is None:
             return []
         if isinstance(partial, Broken):
-            self._partial = partial
+            self.partial = partial
             partial.add(b"")
         return self._last(partial)
 
     @property
     def buffered(self) -> int:
         """How many bytes of an incomplete frame are held; 0 between two frames and after a fault."""
-        return 0 if self._partial is None else len(self._partial)
+        return 0 if self.partial is None else len(self.partial)
 
     @property
     def receive_buffer(self) -> memoryview | None:
@@ -142,21 +143,21 @@ class Codec(ABC):
         It is offered while at least ``limits.LARGE_FRAME_BYTES`` are missing, once a quarter of that has arrived,
         and until the frame is complete.  Ask anew before each read: the next call of this codec may release it.
         """
-        return None if self._partial is None else self._partial.vacancy()
+        return None if self.partial is None else self.partial.vacancy()
 
     def buffer_updated(self, size: int) -> list[bytes]:
         """Say that *size* bytes were received into ``receive_buffer``; return the frame if that completed it.
 
         Raises UsageError if no buffer is active, OptionError if *size* exceeds it, FramingError as ``feed`` does.
         """
-        if self._partial is None:
+        if self.partial is None:
             raise no_room()
-        partial = self._partial
+        partial = self.partial
         whole = partial.advance(size)
         if whole is None:
             return []
         assert isinstance(partial, Partial)
-        self._partial = None
+        self.partial = None
         try:
             return self._cut(whole)
         finally:
@@ -212,7 +213,7 @@ class Codec(ABC):
         self._fail(FrameTruncated(f"the stream ended inside a frame, after {len(partial)} bytes of it"))
 
     def _fail(self, fault: FramingError) -> NoReturn:
-        self._partial = Broken(fault)
+        self.partial = Broken(fault)
         raise fault
 
     # -- the slow half of feed ---------------------------------------------------------------------------------
@@ -220,12 +221,12 @@ class Codec(ABC):
     def _gathered(self, data: Payload) -> bytes:
         """Return what is held with *data* behind it if that is worth a look, else keep it and return nothing."""
         data = flat_bytes(data)
-        if self._partial is None:
+        if self.partial is None:
             return data
-        joined = self._partial.add(data)
+        joined = self.partial.add(data)
         if joined is None:
             return b""
-        self._partial = None
+        self.partial = None
         return joined
 
     def _refuse(self, frames: list[bytes], verdict: int, value: int) -> NoReturn:

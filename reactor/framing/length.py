@@ -96,7 +96,7 @@ class LengthPrefixed(Codec):
         # slice is all there is to do.  Anything else is for the scanner, which decides again from the start.
         form = self._form
         if (
-            self._partial is None
+            self.partial is None
             and type(data) is bytes
             and form.shortest <= len(data) <= form.longest
             and form.read(data)[0] + form.extra == len(data)

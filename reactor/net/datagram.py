@@ -29,14 +29,16 @@ import errno
 import socket
 import sys
 from collections import deque
-from selectors import EVENT_READ, EVENT_WRITE
+from selectors import EVENT_WRITE
 
+from reactor.errors import UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import DATAGRAM_BATCH
+from reactor.limits import DATAGRAM_BATCH, STREAM_SECONDS
 from reactor.net.addresses import format_address
 from reactor.net.destinations import Destinations
 from reactor.net.multicast import MulticastMember
 from reactor.net.outgoing import frozen
+from reactor.net.transport import Transport
 from reactor.net.unix_path import remove_unix_path
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -57,11 +59,14 @@ RETRY_DELAY = 0.01
 #: Linux then tells the whole length of a datagram that did not fit into the buffer, see recv(2).
 TELL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
 
+#: What ``_deliver`` returns for a method that raised.
+RAISED = object()
+
 #: Errors of receiving that no later datagram will end: the descriptor itself is of no more use.
 BROKEN = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL, errno.EFAULT})
 
 
-class DatagramEndpoint(MulticastMember):
+class DatagramEndpoint(MulticastMember, Transport):
     """An open datagram socket and its protocol, with the methods of asyncio's DatagramTransport.
 
     Made by ``open_datagram`` and ``adopt_datagram``.  Takes *sock* over, and closes it if it cannot be watched:
@@ -69,10 +74,10 @@ class DatagramEndpoint(MulticastMember):
     """
 
     __slots__ = (
-        "_destinations", "_dropped", "_hub", "_is_closing", "_is_lost", "_is_reading", "_is_unix",
-        "_is_write_paused", "_pending_bytes", "_protocol", "_queue", "_remote", "_retry", "_sock", "_unix_path",
-        "_watermarks",
+        "_destinations", "_dropped", "_is_unix", "_pending_bytes", "_queue", "_remote", "_retry", "_unix_path",
     )  # fmt: skip
+
+    unit = "datagram"
 
     def __init__(
         self,
@@ -83,11 +88,8 @@ class DatagramEndpoint(MulticastMember):
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        self._hub = hub
-        self._sock = sock
-        self._protocol = protocol
-        self._watermarks = watermarks
         self._remote = _peer_of(sock)
+        super().__init__(hub, sock, protocol, self._remote, watermarks)
         self._is_unix = sock.family == socket.AF_UNIX
         self._destinations = Destinations(sock.family, self._remote, hub.ops.interface_index)
         self._unix_path = None if unix_path is None else (unix_path, hub.ops.path_identity(unix_path))
@@ -95,75 +97,38 @@ class DatagramEndpoint(MulticastMember):
         self._pending_bytes = 0
         self._dropped = 0
         self._retry: Timer | None = None
-        self._is_write_paused = False
-        self._is_reading = True
-        self._is_closing = False
-        self._is_lost = False
-        self._start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Tell the protocol that the endpoint is open, and receive.  Called once, by whoever made this."""
         try:
-            self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+            self._watch_reads()
         except BaseException:
             self._remove_path()
             self._sock.close()
             raise
         self._hub.opened(self)
-        if not self._deliver(self._protocol.connection_made, self):
-            self.abort()
+        if self._deliver(self._protocol.connection_made, self) is RAISED:
+            self._lose(None)
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         local = format_address(self.get_extra_info("sockname"))
         return f"<{type(self).__name__} {state} fd={self._sock.fileno()} {local}>"
 
-    # -- what is known of it -----------------------------------------------------------------------------------
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return "socket", "sockname" or "peername" (None if not connected); *default* for any other name."""
-        if name in ("socket", "peername"):
-            return self._sock if name == "socket" else self._remote
-        try:
-            return self._sock.getsockname() if name == "sockname" else default
-        except OSError:
-            return default
-
-    def get_protocol(self) -> Any:
-        """Return the protocol that is told what happens here; None after the end."""
-        return self._protocol
-
-    def set_protocol(self, protocol: Any) -> None:
-        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
-        self._protocol = protocol
-
     def forget_path(self) -> None:
         """Leave the path of a Unix socket alone from now on: it is another process's as well."""
         self._unix_path = None
 
-    def is_closing(self) -> bool:
-        """Tell whether the endpoint is closing or closed."""
-        return self._is_closing
+    def can_write_eof(self) -> bool:
+        """Return False: datagrams have no end."""
+        return False
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        """Leave datagrams in the kernel's buffer; when that is full, the kernel drops what arrives."""
-        if self._is_reading:
-            self._is_reading = False
-            self._hub.loop.remove_reader(self._sock)
-
-    def resume_reading(self) -> None:
-        """Take datagrams again."""
-        if not (self._is_reading or self._is_closing):
-            self._hub.loop.add_reader(self._sock, self._on_readable)
-            self._is_reading = True
-
-    def is_reading(self) -> bool:
-        """Tell whether datagrams are being received."""
-        return self._is_reading
-
     def _on_readable(self) -> None:
         scratch = self._hub.scratch
+        turn = self._hub.loop.registry.turn
+        stop_at = self._hub.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
                 size, address = self._sock.recvfrom_into(scratch, 0, TELL_LENGTH)
@@ -176,10 +141,12 @@ class DatagramEndpoint(MulticastMember):
                     self._on_cut(size, len(scratch), address)
                 else:
                     self._on_received(scratch[:size].tobytes(), address)
-            if not self._is_reading:
+            # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
+            if self.is_halted or self._hub.loop.registry.turn != turn or self._hub.clock() >= stop_at:
                 return
 
     def _on_received(self, data: bytes, address: Any) -> None:
+        self.note_progress()
         self._hub.counters.datagrams_received += 1
         probe = self._hub.loop.probe
         if probe is not None:
@@ -209,13 +176,15 @@ class DatagramEndpoint(MulticastMember):
         Raises TypeError if *data* is not bytes-like, AddressError for an address of the wrong form or family, a
         name, another address than the one it is connected to, and none if it is not connected.
         """
-        self._hub.loop.check()
         if type(data) is not bytes:
             data = frozen(data)
         address = self._destinations.checked(address)
-        if not self._is_closing and (self._queue or not self._send(data, address)):
+        if self._is_closing:
+            return
+        self._hub.loop.check()
+        if self._queue or not self._send(data, address):
             self._enqueue(data, address)
-            self._maybe_pause_writing()
+            self._check_watermarks()
 
     def _send(self, data: bytes, address: Any) -> bool:
         """Hand one datagram to the kernel; tell whether it is done with: False if there is no room for it."""
@@ -245,6 +214,7 @@ class DatagramEndpoint(MulticastMember):
             self._sock.send(data)
         else:
             self._sock.sendto(data, address)
+        self.note_progress()
         self._hub.counters.datagrams_sent += 1
         probe = self._hub.loop.probe
         if probe is not None:
@@ -263,35 +233,26 @@ class DatagramEndpoint(MulticastMember):
             if len(self._queue) == 1:
                 self._await_room()
 
-    def _maybe_pause_writing(self) -> None:
-        if self._pending_bytes > self._watermarks.high and not (self._is_write_paused or self._is_closing):
-            self._is_write_paused = True
-            self._deliver(self._protocol.pause_writing)
-
     def _await_room(self) -> None:
         if self._is_unix and self._remote is None:
-            self._retry = self._hub.loop.call_later(RETRY_DELAY, self._on_writable)
+            self._retry = self._hub.loop.call_later(RETRY_DELAY, self._flush)
         else:
-            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._on_writable)
+            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
 
-    def _on_writable(self) -> None:
-        for _ in range(DATAGRAM_BATCH):
+    def _flush(self) -> None:
+        for _ in range(min(DATAGRAM_BATCH, len(self._queue))):
             data, address = self._queue[0]
             if not self._send(data, address):
                 break
             self._queue.popleft()
             self._pending_bytes -= len(data) + ENTRY_BYTES
-            if not self._queue:
-                break
         if not self._queue:
             self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
             if self._is_closing:
-                self._lose(None)
+                self._end_writing()
         elif self._retry is not None:
             self._await_room()
-        if self._is_write_paused and self._pending_bytes <= self._watermarks.low and not self._is_closing:
-            self._is_write_paused = False
-            self._deliver(self._protocol.resume_writing)
+        self._check_watermarks()
 
     def _tell_dropped(self) -> None:
         dropped, self._dropped = self._dropped, 0
@@ -306,63 +267,47 @@ class DatagramEndpoint(MulticastMember):
         """Return what waits to be sent in bytes; each datagram counts ENTRY_BYTES more than it carries."""
         return self._pending_bytes
 
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the watermarks (low, high) in bytes."""
-        return self._watermarks.low, self._watermarks.high
+    def _pending_size(self) -> int:
+        return self._pending_bytes
+
+    def _has_unsent(self) -> bool:
+        return bool(self._queue)
+
+    def _drop_unsent(self) -> None:
+        self._queue.clear()
+        self._pending_bytes = 0
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
 
     # -- ending ------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
-        if not self._is_closing:
-            self.pause_reading()
-            self._is_closing = True
-            self._end_when_sent()
+    def write_eof(self) -> None:
+        """Raise UsageError: datagrams have no end, close the endpoint instead."""
+        raise UsageError("a datagram endpoint has no end to send: close() it")
 
-    def _end_when_sent(self) -> None:
-        if not self._queue:
-            self._lose(None)
+    def _end_writing(self) -> None:
+        self._lose(self._error)
 
-    def abort(self) -> None:
-        """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
-        self._lose(None)
-
-    def _lose(self, exc: OSError | None) -> None:
-        """The one end of every endpoint: unregister, let go of everything, and have ``connection_lost`` called."""
-        if self._is_lost:
-            return
-        self._is_lost = self._is_closing = True
-        self._is_reading = False
-        self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
-        if self._retry is not None:
-            self._retry.cancel()
-        self._queue.clear()
-        self._pending_bytes = 0
-        self._hub.loop.call_soon(self._finish, exc)
-
-    def _finish(self, exc: OSError | None) -> None:
-        protocol, self._protocol = self._protocol, None
-        self._hub.closed(self, exc)
-        try:
-            self._deliver(protocol.connection_lost, exc)
-        finally:
-            self._remove_path()
-            self._sock.close()
+    def _release(self, linger: bool) -> None:
+        self._remove_path()
+        self._sock.close()
+        self._on_released()
 
     def _remove_path(self) -> None:
         if self._unix_path is not None:
             remove_unix_path(self._hub.ops, *self._unix_path)
 
-    def _deliver(self, method: Callable[..., object], *args: object) -> bool:
-        """Call *method* of the protocol; report what it raises, and tell whether it raised nothing."""
+    def _deliver(self, method: Callable[..., object], *args: object) -> Any:
+        """Call *method* of the protocol; report what it raises, and return RAISED then."""
         try:
-            method(*args)
+            return method(*args)
         except BaseException as exc:
             self._on_raised(exc, method)
-            return False
-        return True
+            return RAISED
 
-    def _on_raised(self, exc: BaseException, method: Callable[..., object]) -> None:
+    def _on_raised(self, exc: BaseException, method: object) -> None:
         """*method* of the protocol has raised *exc*: that ends nothing."""
         if isinstance(exc, KeyboardInterrupt | SystemExit):
             raise exc

@@ -23,7 +23,7 @@ import socket
 from errno import EAGAIN, EINTR
 
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import DATAGRAM_BATCH
+from reactor.limits import DATAGRAM_BATCH, STREAM_SECONDS
 from reactor.net.batch import KNOWN_ADDRESSES
 from reactor.net.datagram import DatagramEndpoint
 
@@ -56,8 +56,12 @@ def make_endpoint(
             sock.close()
             raise
         if batch is not None:
-            return BatchedEndpoint(hub, sock, protocol, batch, watermarks)
-    return DatagramEndpoint(hub, sock, protocol, watermarks=watermarks, unix_path=unix_path)
+            endpoint: DatagramEndpoint = BatchedEndpoint(hub, sock, protocol, batch, watermarks)
+            endpoint.start()
+            return endpoint
+    endpoint = DatagramEndpoint(hub, sock, protocol, watermarks=watermarks, unix_path=unix_path)
+    endpoint.start()
+    return endpoint
 
 
 class BatchedEndpoint(DatagramEndpoint):
@@ -81,9 +85,9 @@ class BatchedEndpoint(DatagramEndpoint):
 
     def resume_reading(self) -> None:
         """Take datagrams again; what had arrived already comes from the loop."""
-        was_reading = self._is_reading
+        was_halted = self.is_halted
         super().resume_reading()
-        if self._arrived and self._is_reading and not was_reading and self._corked is None:
+        if self._arrived and was_halted and not self.is_halted and self._corked is None:
             self._hub.loop.call_soon(self._hand_on)
 
     def _on_readable(self) -> None:
@@ -104,7 +108,9 @@ class BatchedEndpoint(DatagramEndpoint):
         is_probed = self._hub.loop.probe is not None
         counters = self._hub.counters
         try:
-            while arrived and self._is_reading:
+            turn = self._hub.loop.registry.turn
+            stop_at = self._hub.clock() + STREAM_SECONDS
+            while arrived and not self.is_halted:
                 data, address = arrived.pop()
                 if isinstance(data, int):
                     self._on_cut(data, self._batch.share, address)
@@ -117,8 +123,12 @@ class BatchedEndpoint(DatagramEndpoint):
                         self._protocol.datagram_received(data, address)
                     except BaseException as exc:
                         self._on_raised(exc, self._protocol.datagram_received)
+                if self._hub.loop.registry.turn != turn:
+                    arrived.clear()  # a callback has forked: in its child the rest is the parent's
+                elif self._hub.clock() >= stop_at:
+                    break
         finally:
-            if arrived and self._is_reading:  # broken off by KeyboardInterrupt, and nothing may be lost for it
+            if arrived and not self.is_halted:  # it took its time, or KeyboardInterrupt struck: nothing is lost for it
                 self._hub.loop.call_soon(self._hand_on)
             corked, self._corked = self._corked, None
             self._transmit_all(corked)
@@ -194,15 +204,21 @@ class BatchedEndpoint(DatagramEndpoint):
         """Have them wait for room.  First all, and then the protocol is told: it might send more."""
         for data, address, _ in corked:
             self._enqueue(data, address)
-        self._maybe_pause_writing()
+        self._check_watermarks()
 
     # -- ending ------------------------------------------------------------------------------------------------
 
-    def _end_when_sent(self) -> None:
+    def _has_unsent(self) -> bool:
         self._uncork()
-        super()._end_when_sent()
+        return super()._has_unsent()
 
-    def _lose(self, exc: OSError | None) -> None:
+    def forget_unsent(self) -> None:
+        """In a forked child: what waits to be sent is the parent's to send."""
+        if self._corked:
+            self._corked.clear()
+        super().forget_unsent()
+
+    def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         if not self._is_lost:
             self._is_closing = True
             self._uncork()  # the plain path has sent it by now

@@ -30,8 +30,8 @@ class Hub:
     ``transports``."""
 
     __slots__ = (
-        "_batch", "_is_batch_sought", "clock", "counters", "extra", "kept", "lingering", "loop", "ops", "probe",
-        "pump", "reports", "scratch", "transports",
+        "_batch", "_is_batch_sought", "clock", "counters", "extra", "lingering", "loop", "ops", "probe", "pump",
+        "reports", "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
@@ -45,10 +45,9 @@ class Hub:
         self.probe = loop.probe
         #: Receives and sends for all streams at once; None: each does it by itself.
         self.pump: Pump | None = getattr(loop.registry.poller, "pump", None)
-        #: What the pump received for streams that had been paused by then: bytes, and how many, or ``on_end``'s
-        #: argument.
-        self.kept: dict[object, tuple[bytes, int]] = {}
-        #: What was said of streams with ``set_extra_info``.
+        if self.pump is not None:
+            self.pump.clock = loop.clock
+        #: What was said of transports with ``set_extra_info``.
         self.extra: dict[object, dict[str, object]] = {}
         #: Receives and sends for all datagram endpoints; see ``batch()``.
         self._batch: Batch | None = None

@@ -45,28 +45,28 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, sock: socket.socket, receive: Callable[[memoryview], int] | None = None) -> None:
-        """Close *sock*, which is not registered and has nothing left to send, when its peer is done.
-
-        *receive* is called for ``sock.recv_into`` where that cannot tell the end: it returns 0 for nothing else.
-        """
+    def take(
+        self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object]
+    ) -> None:
+        """Close *sock*, which is not registered and has nothing left to send, when its peer is done; then call
+        ``closed()``.  *receive* receives into a buffer, as ``sock.recv_into``, and returns 0 at the end only."""
+        entry = LingeringSocket(sock, receive, closed, self._loop.time() + LINGER_TIMEOUT)
         if isinstance(self._loop.registry.poller, ForkedPoller):
-            sock.close()  # in a forked child: to shut the connection down would do it to the parent's as well
+            entry.close()  # in a forked child: to shut the connection down would do it to the parent's as well
             return
         try:
             sock.shutdown(socket.SHUT_WR)
+            is_done = self._drain(entry)
+            if not is_done:
+                self._loop.registry.add(sock, EVENT_READ, partial(self._on_readable, entry))
         except OSError:
-            sock.close()
-            return
-        entry = LingeringSocket(sock, receive or sock.recv_into, self._loop.time() + LINGER_TIMEOUT)
-        if self._drain(entry):
-            sock.close()
-            return
-        try:
-            self._loop.registry.add(sock, EVENT_READ, partial(self._on_readable, entry))
+            is_done = True  # it is broken, or cannot be watched: there is nothing to wait for
         except BaseException:
-            sock.close()
+            entry.close()
             raise
+        if is_done:
+            entry.close()
+            return
         if len(self._open) >= LINGER_STREAMS:
             self._finish(next(iter(self._open)))
         self._open[entry] = None
@@ -83,7 +83,7 @@ class Lingering:
             self._finish(entry)
 
     def _drain(self, entry: LingeringSocket) -> bool:
-        """Throw away what has arrived, one buffer of it; tell whether the socket is done."""
+        """Throw away what has arrived, one buffer of it; return True if the socket is done."""
         try:
             size = entry.receive(self._scratch)
         except (BlockingIOError, InterruptedError):
@@ -96,7 +96,7 @@ class Lingering:
     def _finish(self, entry: LingeringSocket) -> None:
         del self._open[entry]
         self._loop.registry.remove(entry.sock, EVENT_READ)
-        entry.sock.close()
+        entry.close()
         if not self._open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -108,17 +108,26 @@ class Lingering:
             if entry.deadline > now:
                 break
             self._finish(entry)
-        if self._timer is not None:
+        if self._timer is not None and self._open:
             self._timer.reschedule(next(iter(self._open)).deadline)
 
 
 class LingeringSocket:
-    """One socket, how to read from it, when it is closed at the latest, and how much was thrown away for it."""
+    """One socket, how to read from it, whom to tell when it is closed, when that is at the latest, and how much was
+    thrown away for it."""
 
-    __slots__ = ("deadline", "drained_bytes", "receive", "sock")
+    __slots__ = ("closed", "deadline", "drained_bytes", "receive", "sock")
 
-    def __init__(self, sock: socket.socket, receive: Callable[[memoryview], int], deadline: float) -> None:
+    def __init__(
+        self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object], deadline: float
+    ) -> None:
         self.sock = sock
+        self.closed = closed
         self.receive = receive
         self.deadline = deadline
         self.drained_bytes = 0
+
+    def close(self) -> None:
+        """Close the socket and say so."""
+        self.sock.close()
+        self.closed()

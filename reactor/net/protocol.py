@@ -19,11 +19,12 @@ No base class is required: any object with these methods will do, asyncio's own 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from reactor.errors import FramingError, PayloadRefused
 from reactor.framing.codec import ONLY_BYTES
 from reactor.limits import JOIN_BYTES
+from reactor.net.outbox import NO_OUTBOX, Outbox
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -92,16 +93,15 @@ class FramedProtocol(Protocol):
     came before the fault have been delivered; ``connection_lost`` then receives the FramingError.
     """
 
-    __slots__ = ("_box", "_decoder", "_held", "_link")
+    __slots__ = ("_decoder", "_link", "_outbox")
 
     codec: Codec
     #: Whether a subclass wants frames by the batch, and whether it leaves the cutting to us.
     is_batched = False
     is_cut_here = True
 
-    _box: Any
+    _outbox: Outbox
     _decoder: Codec
-    _held: Iterator[bytes] | None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """See what the subclass overrides: now, and not at each frame."""
@@ -112,11 +112,10 @@ class FramedProtocol(Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
         self.transport = transport
-        self._link = transport if hasattr(transport, "is_halted") else ForeignLink(transport)
+        self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
         self._decoder = self.codec.fresh()
-        self._held = None
         #: Where payloads are put while the transport collects what leaves together, and it makes frames of them.
-        self._box = self._link.box_for(self._decoder, may_cut=self.is_cut_here)
+        self._outbox = self._link.outbox_for(self, self._decoder)
 
     # -- frames ------------------------------------------------------------------------------------------------
 
@@ -124,10 +123,10 @@ class FramedProtocol(Protocol):
         """One frame arrived."""
 
     def frames_received(self, frames: Iterable[bytes]) -> None:
-        """Frames arrived, in order: all that one chunk of bytes completed.
+        """Frames arrived, in order: what one chunk of bytes completed, or a part of it.
 
         As it stands, it hands them to ``frame_received`` one by one, stops when the transport closes and, on our
-        own streams, holds the rest when reading is paused, until it is resumed.  Override it to answer a whole
+        own streams, has the rest held when reading is paused, until it is resumed.  Override it to answer a whole
         batch with one ``send_frames``.
         """
         received = self.frame_received
@@ -136,17 +135,17 @@ class FramedProtocol(Protocol):
         for frame in pending:
             received(frame)
             if link.is_halted:
-                self._held = pending
+                link.put_back(self, list(pending))
                 return
 
     def send_frame(self, payload: Payload) -> None:
         """Send one frame.  Raises PayloadRefused if the codec cannot carry it; nothing is sent then."""
         if type(payload) is bytes:
-            box = self._box
-            room = box.room - len(payload)
+            outbox = self._outbox
+            room = outbox.room - len(payload)
             if room >= 0:
-                box.room = room
-                box.corked.append(payload)
+                outbox.room = room
+                outbox.corked.append(payload)  # type: ignore[union-attr]  # there is room
                 return
         try:
             if len(payload) < GATHERED_BYTES:
@@ -160,12 +159,12 @@ class FramedProtocol(Protocol):
     def send_frames(self, payloads: Iterable[Payload]) -> None:
         """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
         payloads = payloads if isinstance(payloads, list) else list(payloads)
-        box = self._box
-        if box.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
-            room = box.room - sum(map(len, payloads))
+        outbox = self._outbox
+        if outbox.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
+            room = outbox.room - sum(map(len, payloads))
             if room >= 0:
-                box.room = room
-                box.corked += payloads
+                outbox.room = room
+                outbox.corked += payloads  # type: ignore[operator]  # there is room
                 return
         try:
             data = self._decoder.encode_many(payloads)
@@ -180,67 +179,50 @@ class FramedProtocol(Protocol):
         try:
             frames = self._decoder.feed(data)
         except FramingError as fault:
-            self._give_up(fault)
+            self._link.deliver_frames(self, fault.frames, fault)
             return
-        if frames:
-            if len(frames) == 1 and not self.is_batched:
-                self.frame_received(frames[0])
-            else:
-                self.frames_received(frames)
-        elif self._decoder.receive_buffer is not None:
-            self._link.borrow_from(LargeFrame(self))
+        self._pass_on(frames)
 
-    def pieces_received(self, frames: list[bytes], rest: bytes) -> None:
+    def cut_received(self, frames: list[bytes], rest: bytes) -> None:
         """What ``data_received`` does with bytes that the pump has cut already: *frames*, and the *rest* behind
         them, which is the start of another one, or of none."""
-        try:
-            if rest:
+        if rest:
+            try:
                 frames += self._decoder.feed(rest)
-        except FramingError as fault:
-            fault.frames[:0] = frames
-            self._give_up(fault)
-            return
-        if frames:
-            self.frames_received(frames)
-        elif self._decoder.receive_buffer is not None:
-            self._link.borrow_from(LargeFrame(self))
+            except FramingError as fault:
+                self._link.deliver_frames(self, frames + fault.frames, fault)
+                return
+        self._pass_on(frames)
 
     def large_frame_updated(self, size: int) -> None:
         """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""
         try:
             frames = self._decoder.buffer_updated(size)
         except FramingError as fault:
-            self._give_up(fault)
+            self._link.deliver_frames(self, fault.frames, fault)
             return
         if self._decoder.receive_buffer is None:
-            self._link.borrow_from(None)
+            self._link.receive_into(None)
         if frames:
-            self.frames_received(frames)
+            self._pass_on(frames)
+
+    def _pass_on(self, frames: list[bytes]) -> None:
+        if len(frames) == 1 and not self.is_batched:
+            self.frame_received(frames[0])
+        elif frames:
+            self._link.deliver_frames(self, frames)
+        elif self._decoder.receive_buffer is not None:
+            self._link.receive_into(LargeFrame(self))
 
     def eof_received(self) -> bool | None:
         """The stream ends: in between two frames all is well, inside of one the connection is given up."""
         try:
             frames = self._decoder.feed_eof()
         except FramingError as fault:
-            self._give_up(fault)
+            self._link.deliver_frames(self, fault.frames, fault)
             return None
-        if frames:
-            self.frames_received(frames)
+        self._pass_on(frames)
         return None
-
-    def reading_resumed(self) -> None:
-        """Deliver what was held since reading was paused in the middle of a chunk.  Our streams call this."""
-        held, self._held = self._held, None
-        if held is not None:
-            self.frames_received(held)
-
-    def _give_up(self, fault: FramingError) -> None:
-        if fault.frames:
-            self.frames_received(fault.frames)
-        if self._held is None:
-            self._link.fail(fault)
-        else:
-            self._held = _then_fail(self._held, self._link, fault)
 
 
 class LargeFrame:
@@ -275,39 +257,30 @@ class ForeignLink:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
-    def box_for(self, decoder: Codec, *, may_cut: bool) -> NoBox:
+    def outbox_for(self, protocol: object, codec: Codec) -> Outbox:
         """A foreign transport makes no frames."""
-        return NO_BOX
+        return NO_OUTBOX
 
     @property
     def is_halted(self) -> bool:
-        """Tell whether no more frames may be delivered."""
+        """Return True if no more frames may be delivered."""
         return bool(self._transport.is_closing())
 
-    def borrow_from(self, lender: object) -> None:
+    def receive_into(self, buffers: object) -> None:
         """A foreign transport goes on to call ``data_received``, and the codec copies."""
 
-    def fail(self, exc: Exception) -> None:
-        """Give the connection up."""
-        self._transport.abort()
+    def deliver_frames(
+        self, protocol: FramedProtocol, frames: list[bytes], fault: FramingError | None = None
+    ) -> None:
+        """Hand all *frames* to *protocol* now, and give the connection up if there is a *fault* behind them."""
+        if frames:
+            protocol.frames_received(frames)
+        if fault is not None and not self._transport.is_closing():
+            self._transport.abort()
 
+    def put_back(self, protocol: FramedProtocol, frames: list[bytes]) -> None:
+        """They are not wanted: a foreign transport is halted only when it closes."""
 
-class NoBox:
-    """Stands where a stream could be that makes frames of what it collects, and has no room for anything."""
-
-    __slots__ = ()
-
-    room = -1
-    corked = None
-
-
-NO_BOX = NoBox()
 
 #: Payloads from this size on are not copied behind their length, but sent along with it.
 GATHERED_BYTES = JOIN_BYTES
-
-
-def _then_fail(frames: Iterator[bytes], link: Any, fault: FramingError) -> Iterator[bytes]:
-    """Yield *frames*, which were lawful and come first, and then give the connection up because of *fault*."""
-    yield from frames
-    link.fail(fault)

@@ -3,22 +3,27 @@
 On the plain path every message costs two calls from Python into the kernel, one ``recv_into`` and one ``send``,
 and around each of them stand a method call, a release of the GIL and its return: about half a microsecond that is
 not the kernel's.  The pump makes two calls *a turn*: one waits, and receives from every ready stream; one sends
-what all streams of the turn have to say (see ``_accel/pump.h``).  Nothing else changes.  It is a poller like any
-other to the loop, it takes part only for streams that asked for it (``admit``), and every decision stays with the
-stream:
+what many streams of the turn have to say (see ``_accel/pump.h``).  It is a poller like any other to the loop, it
+takes part only for streams that asked for it (``admit``), and every decision stays with the stream.
 
-- A stream that is paused, or receives into a buffer of its own, is not pumped: its readiness is told, as ever.
-- Bytes that arrived for a stream which another callback of the same turn has paused are kept (by the hub) and come
-  first when it resumes.  Bytes for a stream that has ended are dropped, as the kernel would have dropped them.
-- Each stream may fill so much of the arena (``SCRATCH_BYTES``) and no more, so a greedy one does not own the turn.
-- What a stream sends waits until all arrivals of the turn are delivered, or for ``OUTBOX_STREAMS`` others,
-  whichever is first.  More than ``CORK_BYTES`` do not wait: the stream sends them itself.
-- Frames behind a length are cut where they are received, and made where they are sent, if the compiled scanner
-  would do it anyway.  Only whole frames are: what is left behind the last one of an arrival is for the stream's
-  codec, which then holds the start of a frame or reports a fault, and until it is between two frames again the
-  stream receives bytes.
+**Its books are hints.**  What it knows of a stream was true when the stream said it.  So
 
-Arrivals become Python objects all at once, by one program for the arena (see ``_accel/scan.h``).
+- a descriptor is received from only as long as nobody changes what is watched on it: whatever is registered,
+  modified or unregistered there ends the admission, and the stream asks anew;
+- whom an arrival belongs to is looked up right behind the call that received it, before any Python code runs;
+- what was cut into frames is used only if the stream, asked when its turn comes, is where such a frame may begin;
+  else the bytes, which still lie in the arena, go the plain way;
+- to which descriptor something is sent, the socket is asked when it is sent.
+
+**Nobody is passed over.**  Each stream may fill so much of the arena (``SCRATCH_BYTES``).  When that, or the room for
+frames, is used up, a descriptor stays ready, and its stream receives by itself in the same turn.
+
+**Nobody waits long.**  Replies leave together when all arrivals of the turn are delivered, when ``OUTBOX_STREAMS``
+have some, or ``OUTBOX_SECONDS`` after the last time, whichever is first.  After ``TURN_SECONDS`` the delivery is
+broken off; the rest of it comes first in the next turn.
+
+Frames behind a length are cut where they are received, and made where they are sent, if the compiled scanner would
+do it anyway.  Arrivals become Python objects all at once, by one program for the arena (see ``_accel/scan.h``).
 
 It needs epoll and the compiled module; everywhere else the same streams run on the plain path, which is also the
 specification of this one: the tests put both through the same scripts.  Read next: ``pump_choice``.
@@ -28,6 +33,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from array import array
 from itertools import chain, islice
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
@@ -37,36 +43,36 @@ from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
 from reactor.framing.seam import RAW
-from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_STREAMS, PUMP_FEW
+from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_SECONDS, OUTBOX_STREAMS, PUMP_FEW, TURN_SECONDS
 from reactor.net.pump_memory import PumpMemory
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Protocol, Self
 
     from reactor.framing.codec import Codec
-    from reactor.net.outgoing import Buffer
+    from reactor.net.outbox import Outbox
 
     class Pumped(Protocol):
-        """What the pump knows of a stream; ``write_half`` says what is corked and what is pending."""
+        """What the pump knows of a stream: what waits to be sent, and whom to tell what."""
 
-        corked: list[bytes] | None
-        room: int
-        pending: list[Buffer] | None
-        format: int
+        outbox: Outbox
 
-        def cut_format(self) -> int: ...
-        def on_frame(self, frame: bytes) -> bool: ...
-        def on_frames(self, frames: list[bytes], rest: bytes) -> bool: ...
-        def on_bytes(self, data: bytes) -> bool: ...
-        def on_end(self, size: int) -> None: ...
-        def joined(self, corked: list[bytes]) -> bytes: ...
+        def fileno(self) -> int: ...
+        def takes_frames(self, format: int) -> bool: ...
+        def frame_arrived(self, fd: int, format: int, frame: bytes) -> bool: ...
+        def frames_arrived(self, fd: int, frames: list[bytes], rest: bytes, size: int) -> None: ...
+        def bytes_arrived(self, fd: int, data: bytes) -> None: ...
+        def end_arrived(self, fd: int, size: int) -> None: ...
         def uncork(self) -> None: ...
-        def take_back(self, data: bytes, sent: int) -> None: ...
-        def after_sending(self, sent: int) -> None: ...
-        def forget_unsent(self) -> None: ...
+        def sent_by_pump(self, data: bytes, sent: int) -> None: ...
+        def after_pump(self, sent: int) -> None: ...
+
+    #: An arrival that has yet to be delivered: its stream, its descriptor, the format by which it was cut, how many
+    #: frames that made (see ``pump_arrival``), and the piece, if each arrival of the turn makes just one, else the size.
+    Row = tuple[Pumped | None, int, int, int, Any]
 
 
 #: Bytes that the longest length field takes: a varint of 64 bits.
@@ -77,8 +83,8 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_passed_over", "_pieces", "_rows",
-        "_stale", "_streams", "_unpack", "is_probed", "outbox", "outbox_fds",
+        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces", "_streams",
+        "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -87,23 +93,22 @@ class Pump(EpollPoller):
 
         super().__init__()
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
+        #: The streams that are received for, by descriptor.
         self._streams: dict[int, Pumped] = {}
-        #: Of these, the ones that receive by themselves for the time being.
-        self._passed_over: set[int] = set()
-        #: Of these, the ones whose protocol has changed since their arrival was cut.
-        self._stale: set[int] = set()
-        #: Arrivals of this turn that have yet to be delivered: descriptor, count of frames, and the piece, if each
-        #: of them is one, else the size.  The pieces.
-        self._rows: Iterator[tuple[int, int, Any]] | None = None
+        #: Arrivals that have yet to be delivered.  Their bytes lie in the arena, so nothing is received meanwhile.
+        self._arrivals: Iterator[Row] = iter(())
+        self._pieces: Iterator[bytes] = iter(())
         self._is_uniform = False
+        self.has_backlog = False
         #: So few streams had anything to say that it was not worth to receive for them.
         self._is_quiet = False
         #: A probe watches, and wants to know the sizes of arrivals.
         self.is_probed = False
-        self._pieces: Iterator[bytes] = iter(())
-        #: Streams that have replies, and their descriptors.
-        self.outbox: list[Pumped] = []
-        self.outbox_fds: list[int] = []
+        #: Monotonic seconds; the reactor puts its own clock here.
+        self.clock: Callable[[], float] = time.monotonic
+        #: Streams that have replies, which leave together.  They are put here only while arrivals are delivered.
+        self.posted: list[Pumped] = []
+        self.is_delivering = False
         ringer = Registration()
         ringer.reader = self._deliver
         #: Stands for all arrivals in the list of what is ready, as if it were one descriptor.
@@ -111,87 +116,64 @@ class Pump(EpollPoller):
 
     @property
     def pump(self) -> Self:
-        """The poller itself: by this a hub finds out that it is a pump, without loading this module."""
+        """The poller itself: by this a reactor finds out that it is a pump, without loading this module."""
         return self
 
     # -- which streams are pumped ------------------------------------------------------------------------------
 
-    def admit(self, fd: int, stream: Pumped) -> None:
-        """Receive for *stream* from now on, whenever its descriptor *fd* is watched for reading."""
+    def admit(self, fd: int, stream: Pumped, format: int) -> None:
+        """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what arrives
+        by *format*.  Ends with the next change of what is watched on *fd*."""
         self._streams[fd] = stream
-        self._passed_over.discard(fd)
-        self._memory.know(fd)
-        self.mark(fd)
-
-    def pass_over(self, fd: int, stream: Pumped) -> None:
-        """Only tell that *fd* is ready, until ``admit``; what has arrived already is still delivered."""
-        self.admit(fd, stream)
-        self._passed_over.add(fd)
-        self._memory.marks[fd] = 0
+        self._memory.mark(fd, 1 + format)
 
     def dismiss(self, fd: int) -> None:
-        """Forget the stream of *fd*, which has ended, and what has arrived for it."""
+        """Only tell that *fd* is ready, until ``admit``.  What has arrived already is still delivered."""
         if self._streams.pop(fd, None) is not None:
-            self._passed_over.discard(fd)
-            self._memory.marks[fd] = 0
+            self._memory.mark(fd, 0)
 
-    def mark(self, fd: int) -> None:
-        """Have *fd* received from exactly if it is watched for reading and not passed over, and cut as its stream
-        says."""
-        stream = self._streams.get(fd)
-        if stream is not None:
-            memory = self._memory
-            memory.framed[fd] = stream.format if stream.format > RAW else RAW
-            key = self._keys.get(fd)
-            if key is None or not key.events & EVENT_READ or fd in self._passed_over:
-                memory.marks[fd] = 0
-            else:
-                memory.marks[fd] = 1 + stream.cut_format()
+    def hint(self, fd: int, stream: Pumped, format: int) -> None:
+        """Cut what arrives next for *stream* by *format*, if it is still received for."""
+        if self._streams.get(fd) is stream:
+            self._memory.mark(fd, 1 + format)
 
     def format_of(self, codec: Codec | None) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
         return self._memory.format_of(codec)
 
-    def recut(self, fd: int) -> None:
-        """The stream of *fd* has another protocol: what has arrived for it is bytes again."""
-        if self._rows is not None:
-            self._stale.add(fd)
-
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch *fileobj*; see ``Poller.register``."""
         key = super().register(fileobj, events, data)
-        self.mark(key.fd)
+        self.dismiss(key.fd)
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch *fileobj* for other events; see ``Poller.modify``."""
         key = super().modify(fileobj, events, data)
-        self.mark(key.fd)
+        self.dismiss(key.fd)
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:
         """Watch *fileobj* no more; see ``Poller.unregister``."""
         key = super().unregister(fileobj)
-        self.mark(key.fd)
+        self.dismiss(key.fd)
         return key
 
     def drop(self) -> None:
         """Let go of the epoll set and of what this turn still had to do: in a forked child that is the parent's."""
         super().drop()
-        for _ in self._rows or ():
+        for _ in self._arrivals:
             pass
-        for stream in self.outbox:
-            stream.forget_unsent()
-        self.outbox.clear()
-        self.outbox_fds.clear()
+        self.has_backlog = False
+        self.posted.clear()
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
         arrived for pumped streams, whose reader delivers it."""
-        if self._rows is not None:
-            return [self._bell]  # a turn was broken off in their midst, and the arena is still theirs
+        if self.has_backlog:
+            return self._select_beside_backlog()
         if self._is_quiet:
             ready = super().select(timeout)
             self._is_quiet = len(ready) <= PUMP_FEW
@@ -206,11 +188,7 @@ class Pump(EpollPoller):
         count = place.arrival_count
         self._is_quiet = count <= PUMP_FEW
         if count:
-            program = Struct(self._unpack(memory.cuts.program, memory.cuts.length))
-            pieces = self._pieces = iter(program.unpack_from(memory.arena))
-            fds, counts = memory.fds[:count].tolist(), memory.counts[:count].tolist()
-            self._is_uniform = uniform = place.uniform and not self.is_probed
-            self._rows = zip(fds, counts, pieces if uniform else memory.sizes[:count].tolist(), strict=True)
+            self._take_arrivals(count)
             ready.append(self._bell)  # first: a stream reads before it writes, as on the plain path
         count = place.readiness_count
         if count:
@@ -225,130 +203,128 @@ class Pump(EpollPoller):
                     ready.append((key, mask & key.events))
         return ready
 
+    def _select_beside_backlog(self) -> list[tuple[SelectorKey, int]]:
+        """A delivery was broken off.  Only those for whom nothing lies in the arena may be told that they can read."""
+        rows = list(self._arrivals)
+        self._arrivals = iter(rows)
+        owed = {row[1] for row in rows}
+        return [self._bell, *(entry for entry in super().select(0) if entry[0].fd not in owed)]
+
+    def _take_arrivals(self, count: int) -> None:
+        """Make objects of *count* arrivals."""
+        memory = self._memory
+        program = Struct(self._unpack(memory.cuts.program, memory.cuts.length))
+        pieces = self._pieces = iter(program.unpack_from(memory.arena))
+        numbers = memory.arrivals[: 4 * count].tolist()
+        fds = numbers[::4]
+        self._is_uniform = uniform = memory.place.uniform and not self.is_probed
+        last = pieces if uniform else numbers[2::4]
+        streams = map(self._streams.get, fds)
+        self._arrivals = iter(list(zip(streams, fds, numbers[1::4], numbers[3::4], last, strict=True)))
+        self.has_backlog = True
+
     def _deliver(self) -> None:
-        """Hand every stream what has arrived for it.
-
-        A descriptor is closed at the end of a turn at the earliest, so its number cannot have a new owner yet.
-        """
-        rows = self._rows
-        if rows is not None:
-            if self._is_uniform:
-                self._deliver_single_pieces(rows)
-            else:
-                self._deliver_pieces(rows)
-            self._rows = None
-            self._stale.clear()
-            self.send_all()
-
-    def _deliver_single_pieces(self, rows: Iterator[tuple[int, int, Any]]) -> None:
-        """Each arrival is one piece: a frame, or bytes."""
-        outbox, fds, stale = self.outbox, self.outbox_fds, self._stale
-        stream_of = self._streams.get
-        for fd, count, piece in rows:
-            stream = stream_of(fd)
-            if stream is None:
-                continue
-            if stale and fd in stale:
-                has_replies = stream.on_bytes(self.arrived_bytes(fd))
-            elif count:
-                has_replies = stream.on_frame(piece)
-            else:
-                has_replies = stream.on_bytes(piece)
-            if has_replies:
-                # What post would do, without the call: this is the hot path.
-                outbox.append(stream)
-                fds.append(fd)
-                if len(fds) >= OUTBOX_STREAMS:
+        """Hand every stream what has arrived for it, for so long; and send what is replied."""
+        self.is_delivering = True
+        deliver = self._deliver_one_piece if self._is_uniform else self._deliver_pieces
+        clock, posted = self.clock, self.posted
+        now = clock()
+        send_at, stop_at = now + OUTBOX_SECONDS, now + TURN_SECONDS
+        try:
+            for row in self._arrivals:
+                deliver(*row)
+                now = clock()
+                if posted and (now >= send_at or len(posted) >= OUTBOX_STREAMS):
                     self.send_all()
+                    send_at = now + OUTBOX_SECONDS
+                if now >= stop_at:
+                    break
+            else:
+                self.has_backlog = False
+        finally:
+            self.is_delivering = False
+            if posted:
+                self.send_all()
 
-    def _deliver_pieces(self, rows: Iterator[tuple[int, int, Any]]) -> None:
-        """Arrivals are any number of frames, with or without something left behind them, and ends."""
-        pieces, stale = self._pieces, self._stale
-        for fd, count, size in rows:
-            frames = list(islice(pieces, abs(count)))
-            rest = next(pieces) if count <= 0 < size else b""
-            stream = self._streams.get(fd)
-            if stream is None:
-                continue
-            if size <= 0:
-                stream.on_end(size)
-                continue
-            if stale and fd in stale:
-                frames, rest = [], self.arrived_bytes(fd)
-            if stream.on_frames(frames, rest) if frames else stream.on_bytes(rest):
-                self.post(fd, stream)
+    def _deliver_one_piece(self, stream: Pumped | None, fd: int, format: int, count: int, piece: bytes) -> None:
+        """The arrival is one piece: a frame, or bytes."""
+        if stream is not None:
+            if not count:
+                stream.bytes_arrived(fd, piece)
+            elif not stream.frame_arrived(fd, format, piece):
+                stream.bytes_arrived(fd, self._arrived_bytes(fd))
 
-    def arrived_size(self, fd: int) -> int:
-        """Return how many bytes have arrived for *fd* in this turn."""
-        return self._arrival(fd)[1]
+    def _deliver_pieces(self, stream: Pumped | None, fd: int, format: int, count: int, size: int) -> None:
+        """The arrival is any number of frames, with or without something left behind them, or an end."""
+        pieces = self._pieces
+        frames = list(islice(pieces, abs(count)))
+        rest = next(pieces) if count <= 0 < size else b""
+        if stream is None:
+            return
+        if size <= 0:
+            stream.end_arrived(fd, size)
+        elif not frames:
+            stream.bytes_arrived(fd, rest)
+        elif stream.takes_frames(format):
+            stream.frames_arrived(fd, frames, rest, size)
+        else:
+            stream.bytes_arrived(fd, self._arrived_bytes(fd))
 
-    def arrived_bytes(self, fd: int) -> bytes:
+    def _arrived_bytes(self, fd: int) -> bytes:
         """Return what has arrived for *fd* in this turn, as it came."""
-        start, size = self._arrival(fd)
-        return self._memory.arena[start : start + size].tobytes()
-
-    def _arrival(self, fd: int) -> tuple[int, int]:
-        """Return where the arrival of *fd* begins in the arena, and its size."""
-        start = 0
-        for other, size in zip(self._memory.fds, self._memory.sizes, strict=True):
-            if other == fd:
-                return start, max(size, 0)
-            start += max(size, 0)
-        return start, 0
+        memory = self._memory
+        numbers = memory.arrivals[: 4 * memory.place.arrival_count].tolist()
+        at = numbers[::4].index(fd)
+        sizes = numbers[2::4]
+        start = sum(size for size in sizes[:at] if size > 0)
+        return memory.arena[start : start + sizes[at]].tobytes()
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    def post(self, fd: int, stream: Pumped) -> None:
-        """Send what *stream* has corked along with what others have, when ``send_all`` is called."""
-        self.outbox.append(stream)
-        self.outbox_fds.append(fd)
-        if len(self.outbox) >= OUTBOX_STREAMS:
-            self.send_all()
-
     def send_all(self) -> None:
-        """Send what the streams in the outbox have corked, in one call, and tell each how much of it went."""
-        streams, fds = self.outbox[:], self.outbox_fds[:]
-        self.outbox.clear()
-        self.outbox_fds.clear()
-        corked: list[Any] = [stream.corked for stream in streams]
-        payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
+        """Send what the streams in ``posted`` have corked, in one call, and tell each how much of it went."""
+        streams = [stream for stream in self.posted if stream.outbox.is_posted]
+        self.posted.clear()
+        corked: list[Any] = [stream.outbox.corked for stream in streams]
+        fds = [stream.fileno() for stream in streams]
+        payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) and min(fds) >= 0 else []
         if not payloads or are_large(payloads, len(streams)):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.
             for stream in streams:
                 stream.uncork()
             return
-        for stream in streams:
-            stream.corked = None
-            stream.room = -1
-        self._send(streams, fds, corked, payloads)
-
-    def _send(self, streams: list[Pumped], fds: list[int], corked: list[Any], payloads: list[bytes]) -> None:
-        table = array("q", [*fds, *map(len, corked)])
+        outboxes = [stream.outbox for stream in streams]
         sizes = array("Q", list(map(len, payloads)))
         joined = b"".join(payloads)
         memory = self._memory
         memory.make_room(len(joined) + LONGEST_FIELD * len(sizes))
+        formats = [outbox.format for outbox in outboxes]
+        rows = array("q", list(chain.from_iterable(zip(fds, formats, map(len, corked), fds, strict=True))))
         short = self._lib.pump_send(
-            memory.place, self._from_buffer("int64_t[]", table), len(streams),
+            memory.place, self._from_buffer("pump_posting[]", rows), len(streams),
             self._from_buffer("uint64_t[]", sizes), len(sizes), joined, len(joined),
-            self._from_buffer("int64_t[]", memory.taken),
         )  # fmt: skip
-        assert short >= 0, "the numbers do not add up"
+        if short < 0:  # nothing was sent, see its contract
+            for stream in streams:
+                stream.uncork()
+            return
+        for outbox in outboxes:
+            outbox.uncork()
         if short:
-            count = len(streams)
-            self._take_back(zip(streams, corked, table[count:], memory.taken, strict=False))
+            self._take_back(streams, corked, rows)
 
-    def _take_back(self, posted: Iterable[tuple[Pumped, list[bytes], int, int]]) -> None:
+    def _take_back(self, streams: list[Pumped], corked: list[list[bytes]], rows: array[int]) -> None:
         """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""
-        rest = [(stream, corked, taken) for stream, corked, size, taken in posted if taken != size]
-        for stream, corked, taken in rest:
-            stream.take_back(stream.joined(corked), taken)
+        posted = zip(streams, corked, rows[2::4], rows[3::4], strict=True)
+        rest = [(stream, pieces, taken) for stream, pieces, size, taken in posted if taken != size]
+        for stream, pieces, taken in rest:
+            stream.sent_by_pump(stream.outbox.joined(pieces), taken)
         for stream, _, taken in rest:
-            stream.after_sending(taken)
+            stream.after_pump(taken)
 
 
 def are_large(payloads: list[bytes], streams: int) -> bool:
-    """Tell whether *payloads*, of so many *streams*, come to ``JOIN_BYTES`` or more for each: more than a few can
+    """Return True if *payloads*, of so many *streams*, come to ``JOIN_BYTES`` or more for each: more than a few can
     not, since no stream corks more than ``CORK_BYTES``."""
     return len(payloads) <= streams * (CORK_BYTES // JOIN_BYTES) and sum(map(len, payloads)) >= streams * JOIN_BYTES

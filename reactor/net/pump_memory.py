@@ -36,8 +36,8 @@ class PumpMemory:
     """What ``place``, a ``pump_place``, points to.  Raises ImportError if the compiled module cannot be used."""
 
     __slots__ = (
-        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "counts", "cuts", "fds", "framed", "marks",
-        "outgoing_room", "place", "readiness", "sizes", "taken",
+        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "marks", "outgoing_room", "place",
+        "readiness",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -54,15 +54,11 @@ class PumpMemory:
         #: The program that cuts the arena.
         self.cuts = self.place.cuts = ffi.new("scan_cuts *")
         row = array("q", bytes(8 * lib.PUMP_EVENTS))
-        #: Arrivals, a row in each of the three; and what is ready, two numbers a row.
-        self.fds = self.lend("fds", "int64_t[]", row[:])
-        self.sizes = self.lend("sizes", "int64_t[]", row[:])
-        self.counts = self.lend("counts", "int64_t[]", row[:])
-        self.readiness = self.lend("readiness", "int64_t[]", row + row)
-        #: How much the kernel took of what was sent.
-        self.taken = row[:]
-        #: By descriptor: whether and how it is received from, and the format in which it sends.
-        self.marks = self.framed = bytearray()
+        #: Four numbers for each arrival, two for each readiness: the structures of ``_accel/pump.h``.
+        self.arrivals = self.lend("arrivals", "pump_arrival[]", row * 4)
+        self.readiness = self.lend("readiness", "int64_t[]", row * 2)
+        #: By descriptor: whether it is received from, and how what arrives is cut.
+        self.marks = bytearray()
         self.outgoing_room = 0
         self.make_room(ARENA_BYTES)
         # RAW is there already: memory of C's is zero, and so is PUMP_RAW.
@@ -81,14 +77,13 @@ class PumpMemory:
             self.lend("outgoing", "char[]", bytearray(size))
             self.place.outgoing_room = self.outgoing_room = size
 
-    def know(self, fd: int) -> None:
-        """Have rows for descriptor *fd*."""
+    def mark(self, fd: int, mark: int) -> None:
+        """Set the mark of descriptor *fd*: 0 leaves it alone, else it is one more than the number of a format."""
         if fd >= len(self.marks):
-            more = bytes(fd + GROWTH - len(self.marks))
-            self.marks, self.framed = self.marks + more, self.framed + more
-            self.lend("pumped", "unsigned char[]", self.marks)
-            self.lend("framed", "unsigned char[]", self.framed)
+            self.marks = self.marks + bytes(fd + GROWTH - len(self.marks))
+            self.lend("marks", "unsigned char[]", self.marks)
             self.place.known = len(self.marks)
+        self.marks[fd] = mark
 
     def format_of(self, codec: Codec | None) -> int:
         """Return the number of *codec*'s format, UNKNOWN if C cannot have one for it."""

@@ -337,7 +337,11 @@ class Reactor(Loop):
     def _forget_after_fork(self) -> None:
         """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
         super()._forget_after_fork()
-        for transport in self.hub.transports:
+        self.hub.pump = None  # the poller that ``reopen`` makes receives for nobody
+        for transport in list(self.hub.transports):
+            forget_unsent = getattr(transport, "forget_unsent", None)
+            if forget_unsent is not None:
+                forget_unsent()
             forget_path = getattr(transport, "forget_path", None)
             if forget_path is not None:
                 forget_path()

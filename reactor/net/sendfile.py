@@ -178,6 +178,8 @@ class FileSender:
         except OSError as exc:
             self._on_failed(piece, exc)
             return
+        if sent:
+            self._stream.note_progress()
         self.pending_bytes -= sent
         piece.offset += sent
         piece.left -= sent

@@ -1,28 +1,44 @@
-"""What every connection is, whether it carries bytes or messages: a socket, and the protocol that is told of it.
+"""The life of a connection, whatever it carries: bytes, messages or datagrams.
 
-Three things are decided here, for both kinds alike.  How long a peer may be silent: an idle timeout, which begins
-anew with whatever moves.  How much may wait to be sent: three watermarks, at which the protocol is told to pause
-and to go on, and beyond which the peer is given up, because what a peer does not take must not fill our memory.
-And that there is one end, ``_lose``, to which everything leads.
+Everything that all kinds share stands here, once, and there is one end, ``_lose``, to which everything leads::
 
-The flags say what is over.  ``_is_write_ended``: nothing more is taken to be sent.  ``_has_eof``: the peer has
-ended his direction.  ``is_halted``: nothing is received at present.  ``_is_closing``: no call of the protocol any
-more but ``connection_lost``.  ``_is_lost``: that one is on its way.
+    close()         take nothing more, send what waits, then end; linger (see ``linger``) unless the peer has finished
+    peer's eof      eof_received(); unless that returns true, as close()
+    abort()         drop what waits, end
+    reset()         the same with a reset to the peer
+    fail(exc)       the peer broke the protocol: counted, told in one line, ended
+    an error        of the socket, or an exception that the protocol let escape: ended
+    silence         longer than the idle timeout: ended
 
-Loop thread.  Read next: ``write_half``; and ``messages``, the other kind.
+``_lose`` unregisters the socket; ``connection_lost`` follows as the last call, from the loop and never from inside a
+method of a transport; and then the socket is closed.
+
+Two limits are kept here as well: how long a peer may be silent, and how much may wait to be sent, with three
+watermarks at which the protocol is told to pause, to go on, and beyond which the peer is given up.
+
+The flags say what is over.  ``_is_write_ended``: nothing more is taken to be sent.  ``_has_eof``: the peer has ended
+its direction.  ``is_halted``: the protocol is given nothing at present.  ``_is_closing``: no call of the protocol any
+more but ``connection_lost``.  ``_is_lost``: that one is on its way, and no method does anything any more.
+
+**Check, then change:** every public method looks first whether it may be called (``loop.check``: the right thread, an
+open reactor), and changes something only then.  Loop thread.  Read next: ``stream``; then ``messages`` and
+``datagram``, the other kinds.
 """
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
+from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.errors import IdleTimeout, OptionError, PeerError, WriteBufferFull
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.net.addresses import compact_address, expanded_address, format_address
+from reactor.net.sockets import peer_credentials, set_reset_on_close
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from typing import Any
 
@@ -31,28 +47,53 @@ if TYPE_CHECKING:
 
 
 class Transport(ABC):
-    """One open connection.  ``Stream`` and ``MessageStream`` derive from it by way of their sending halves."""
+    """One open socket and the protocol that is told of it; *on_lost* is called when the descriptor is closed."""
 
     __slots__ = (
         "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
-        "_is_write_paused", "_pending_bytes", "_protocol", "_sock", "_watermarks", "is_halted",
+        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_sock", "_watermarks", "is_halted",
     )  # fmt: skip
 
     #: What moves on it, for people.
     unit = "byte"
 
-    def __init__(self, hub: Hub, sock: socket.socket, protocol: Any, watermarks: Watermarks) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        sock: socket.socket,
+        protocol: Any,
+        peer: Any = None,
+        watermarks: Watermarks = DEFAULT_WATERMARKS,
+        on_lost: Callable[[Any], object] | None = None,
+    ) -> None:
         self._hub = hub
         self._sock = sock
         self._protocol = protocol
+        self._peer = compact_address(peer)
         self._watermarks = watermarks
-        self._pending_bytes = 0
+        self._on_lost = on_lost
         #: Why nothing more can be sent, while there may still be something to read.
         self._error: BaseException | None = None
         self._idle: Timer | None = None
         self._idle_timeout = 0.0
         self._is_write_paused = self._is_write_ended = self._is_closing = self._is_lost = self._has_eof = False
         self.is_halted = False
+
+    def __repr__(self) -> str:
+        state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
+        peer = format_address(self.get_extra_info("peername"))
+        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} peer={peer}>"
+
+    def start(self) -> None:
+        """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
+        self._hub.opened(self)
+        try:
+            self._deliver(self._protocol.connection_made, self)
+            if not self.is_halted:
+                self._watch_reads()
+        except BaseException as exc:
+            self._lose(exc)
+            raise
 
     # -- what is known of it -----------------------------------------------------------------------------------
 
@@ -64,13 +105,86 @@ class Transport(ABC):
         """Return the protocol that is told what happens here; None after the end."""
         return self._protocol
 
+    def set_protocol(self, protocol: Any) -> None:
+        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
+        if not self._is_lost:
+            self._hub.loop.check()
+            self._protocol = protocol
+
     def is_closing(self) -> bool:
-        """Tell whether it is closing or closed: nothing more can be sent."""
+        """Return True if it is closing or closed: nothing more can be sent."""
         return self._is_closing
 
+    def is_reading(self) -> bool:
+        """Return True if what arrives is received: reading is not paused, and the peer has not ended."""
+        return not (self.is_halted or self._has_eof)
+
     def can_write_eof(self) -> bool:
-        """Tell whether ``write_eof`` is possible: always."""
+        """Return True: ``write_eof`` is always possible."""
         return True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return "socket", "peername", "sockname" (socket addresses), "peercred" (PeerCredentials, Unix only), or what
+        ``set_extra_info`` has said of the connection.
+
+        *default* for any other name, and where the system has no answer (any more).
+        """
+        try:
+            if name == "socket":
+                return self._sock
+            if name == "peername":
+                return self._sock.getpeername() if self._peer is None else expanded_address(self._peer)
+            if name == "sockname":
+                return self._sock.getsockname()
+            if name == "peercred":
+                return peer_credentials(self._sock)
+        except (OSError, OptionError):
+            return default
+        return self._hub.extra.get(self, {}).get(name, default)
+
+    def set_extra_info(self, name: str, value: object) -> None:
+        """Have ``get_extra_info`` return *value* for *name*, as long as the connection lives."""
+        if not self._is_lost:
+            self._hub.loop.check()
+            self._hub.extra.setdefault(self, {})[name] = value
+
+    # -- whether it is received --------------------------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket: soon its peer cannot send any more either."""
+        if not self._is_lost:
+            self._hub.loop.check()
+            if not self.is_halted:
+                self.is_halted = True
+                self._hub.loop.registry.remove(self._sock, EVENT_READ)
+
+    def resume_reading(self) -> None:
+        """Take from the socket again."""
+        if not self._is_lost:
+            self._hub.loop.check()
+            if self.is_halted and not self._is_closing:
+                if not self._has_eof:
+                    self._watch_reads()
+                self.is_halted = False
+
+    def _watch_reads(self) -> None:
+        self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+
+    @abstractmethod
+    def _on_readable(self) -> None:
+        """The socket has something to read, or has come to its end."""
+
+    def _on_eof(self) -> None:
+        """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
+        self._has_eof = True
+        self._hub.loop.registry.remove(self._sock, EVENT_READ)
+        if self._error is not None:
+            self._on_broken(self._error)
+            return
+        # A protocol that does not care for the end has no such method, and is closed.
+        told = getattr(self._protocol, "eof_received", None)
+        if told is None or not self._deliver(told) or self._is_write_ended:
+            self.close()
 
     # -- how long a peer may be silent -------------------------------------------------------------------------
 
@@ -78,20 +192,22 @@ class Transport(ABC):
         """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait for ever."""
         if timeout is not None and not timeout > 0:
             raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
-        self._hub.loop.check()
-        self._stop_idling()
-        if timeout is not None and not self._is_lost:
-            self._idle_timeout = timeout
-            self._idle = self._hub.loop.call_later(timeout, self._on_idle)
+        if not self._is_lost:
+            self._hub.loop.check()
+            self._stop_idling()
+            if timeout is not None:
+                self._idle = self._hub.loop.call_later(timeout, self._on_idle)
+                self._idle_timeout = timeout
+
+    def note_progress(self) -> None:
+        """Something moved: the idle timeout begins anew.  For those who send on the socket beside the transport."""
+        if self._idle is not None:
+            self._idle.postpone(self._hub.clock() + self._idle_timeout)
 
     def _stop_idling(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-
-    def _touch(self, idle: Timer) -> None:
-        """Something moved: the idle timeout begins anew."""
-        idle.postpone(self._hub.clock() + self._idle_timeout)
 
     def _on_idle(self) -> None:
         self._hub.counters.idle_timeouts += 1
@@ -105,36 +221,144 @@ class Transport(ABC):
             high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
         if low is None:
             low = high // 4
-        self._watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
-        self._check_watermarks()
+        watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
+        if not self._is_lost:
+            self._hub.loop.check()
+            self._watermarks = watermarks
+            self._check_watermarks()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the watermarks (low, high) in bytes."""
         return self._watermarks.low, self._watermarks.high
 
+    @abstractmethod
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+
+    @abstractmethod
+    def _pending_size(self) -> int:
+        """Return how many bytes the kernel has refused so far, as the watermarks count them."""
+
+    def _has_overflowed(self) -> bool:
+        """Return True, having given the peer up, if more than the cap waits before anything is added.
+
+        The cap is for what piles up.  One large write passes: it pauses the protocol, and the next one counts.
+        """
+        size, cap = self._pending_size(), self._watermarks.cap
+        if size <= cap:
+            return False
+        self._hub.counters.write_overflows += 1
+        self.fail(WriteBufferFull(
+            f"{size} bytes wait for a peer that does not read, more than the cap of {cap}, and more was written: "
+            "write no more from pause_writing() to resume_writing(), or raise the cap with watermarks=Watermarks(...)"
+        ))  # fmt: skip
+        return True
+
     def _check_watermarks(self) -> None:
-        """Tell the protocol to pause or to go on; give up a peer for whom too much has piled up."""
-        size = self._pending_bytes
-        limits = self._watermarks
-        if size > limits.cap:
-            self._hub.counters.write_overflows += 1
-            self.fail(WriteBufferFull(f"{size} bytes wait for a peer that does not read; the cap is {limits.cap}"))
-        elif self._is_closing:
+        """Tell the protocol to pause or to go on."""
+        size = self._pending_size()
+        if self._is_closing:
             return
-        elif size > limits.high and not self._is_write_paused:
+        if size > self._watermarks.high and not self._is_write_paused:
             self._is_write_paused = True
-            self._tell(self._protocol.pause_writing)
-        elif size <= limits.low and self._is_write_paused:
+            self._tell("pause_writing")
+        elif size <= self._watermarks.low and self._is_write_paused:
             self._is_write_paused = False
-            self._tell(self._protocol.resume_writing)
+            self._tell("resume_writing")
+
+    # -- ending one direction ----------------------------------------------------------------------------------
+
+    def write_eof(self) -> None:
+        """Send what waits, then tell the peer that no more comes; reading goes on."""
+        if not self._is_write_ended:
+            self._hub.loop.check()
+            self._end_outgoing()
+            if not self._has_unsent():
+                self._end_writing()
+
+    def _end_outgoing(self) -> None:
+        """Take nothing more to be sent."""
+        self._is_write_ended = True
+
+    @abstractmethod
+    def _has_unsent(self) -> bool:
+        """Return True if something waits to be sent."""
+
+    @abstractmethod
+    def _drop_unsent(self) -> None:
+        """Nothing more leaves, ever."""
+
+    def forget_unsent(self) -> None:
+        """In a forked child: what waits to be sent is the parent's to send, and what closes is its to close."""
+        self._drop_unsent()
+        if self._is_closing:
+            self._lose(None)
+
+    def _end_writing(self) -> None:
+        """All is sent: close if that is what it was for, or if the peer has ended too; else shut this side down."""
+        if self._is_closing:
+            self._lose(self._error, linger=not self._has_eof)
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as exc:
+            self._on_unwritable(exc)
+            return
+        if self._has_eof:
+            self._lose(None)
+
+    def _on_unwritable(self, exc: OSError) -> None:
+        """The peer takes nothing more.  What it sent before that may still lie here: read it all, then end."""
+        self._error = self._error or exc
+        if self._is_closing or self.is_halted or self._has_eof:
+            self._on_broken(exc)
+            return
+        self._end_outgoing()
+        self._drop_unsent()
 
     # -- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
+        if not self._is_closing:
+            self._hub.loop.check()
+            self._halt()
+            if not self._has_unsent():
+                self._end_writing()
 
     def abort(self) -> None:
         """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
         if not self._is_lost:
             self._hub.loop.check()
             self._lose(None)
+
+    def reset(self) -> None:
+        """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
+        if not self._is_lost:
+            self._hub.loop.check()
+            set_reset_on_close(self._sock)
+            self._lose(None)
+
+    def fail(self, exc: PeerError) -> None:
+        """End because the peer broke the protocol: count it and say so in one line.
+
+        Replies to what it sent before that still leave, as far as the kernel takes them at once.
+        """
+        if self._is_lost:
+            return
+        self._hub.loop.check()
+        self._hub.counters.peer_errors += 1
+        peer = format_address(self.get_extra_info("peername"))
+        self._hub.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
+        # A traceback holds the frames of those who found the fault, and these hold what was received.
+        self._error = exc.with_traceback(None)
+        self._halt()
+        self._flush()
+        self._lose(exc, linger=not (self._has_eof or self._has_unsent()))
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Hand the kernel what waits, until it takes no more of it."""
 
     def _on_broken(self, exc: BaseException) -> None:
         """The socket is of no more use."""
@@ -143,14 +367,80 @@ class Transport(ABC):
             self._hub.counters.resets += 1
         self._lose(reason)
 
-    @abstractmethod
-    def fail(self, exc: PeerError) -> None:
-        """End now because of the peer."""
+    def _halt(self) -> None:
+        """No call of the protocol but ``connection_lost`` from here on, and nothing in either direction but what
+        waits."""
+        self._is_closing = True
+        self._end_outgoing()
+        if not self.is_halted:
+            self.is_halted = True
+            self._hub.loop.registry.remove(self._sock, EVENT_READ)
 
-    @abstractmethod
-    def _tell(self, method: Callable[..., object], *args: object) -> object:
-        """Call *method* of the protocol and survive what it raises."""
-
-    @abstractmethod
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
-        """End."""
+        """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
+        if self._is_lost:
+            return
+        self._is_lost = True
+        self._halt()
+        self._drop_unsent()
+        # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
+        self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
+        self._stop_idling()
+        self._hub.loop.call_soon(self._finish, exc, linger)
+
+    def _finish(self, exc: BaseException | None, linger: bool) -> None:
+        self._hub.closed(self, exc)
+        try:
+            self._tell("connection_lost", exc)
+        finally:
+            self._protocol = None
+            self._hub.extra.pop(self, None)
+            self._release(linger)
+
+    def _release(self, linger: bool) -> None:
+        """Close the socket: now, or when the peer is done, see ``linger``."""
+        self._hub.counters.closed_streams += 1
+        if linger:
+            self._hub.lingering.take(self._sock, self._discard, self._on_released)
+        else:
+            self._sock.close()
+            self._on_released()
+
+    def _discard(self, buffer: memoryview) -> int:
+        """Receive into *buffer* for nobody; return 0 at the end, and at nothing else."""
+        return self._sock.recv_into(buffer)
+
+    def _on_released(self) -> None:
+        if self._on_lost is not None:
+            self._on_lost(self)
+
+    # -- calling the protocol ----------------------------------------------------------------------------------
+
+    def _tell(self, name: str, *args: object) -> Any:
+        """Call the method *name* of the protocol.  What it raises ends this transport and no other: a PeerError is
+        the peer's fault, anything else, a method that is missing among it, is a bug of ours.  Return True then."""
+        method: Any = name
+        try:
+            method = getattr(self._protocol, name)
+            return method(*args)
+        except BaseException as exc:
+            self._on_raised(exc, method)
+            return True
+
+    def _deliver(self, method: Callable[..., Any], *args: object) -> Any:
+        """Call *method* of the protocol with something that has happened; otherwise as ``_tell``."""
+        try:
+            return method(*args)
+        except BaseException as exc:
+            self._on_raised(exc, method)
+            return True
+
+    def _on_raised(self, exc: BaseException, method: object) -> None:
+        """*method* of the protocol has raised *exc*."""
+        if isinstance(exc, KeyboardInterrupt | SystemExit):
+            raise exc
+        if isinstance(exc, PeerError):
+            self.fail(exc)
+        else:
+            self._hub.reports.failure(exc, method)
+            self._lose(exc)

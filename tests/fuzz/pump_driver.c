@@ -14,6 +14,7 @@
 #include "scan.c"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,9 +129,10 @@ static void look_at(stream *streams, const pump_place *place)
     int uniform = 1;
 
     for (size_t row = 0; row < place->arrival_count; row++) {
-        const int64_t fd = place->fds[row], size = place->sizes[row], count = place->counts[row];
+        const pump_arrival *arrival = &place->arrivals[row];
+        const int64_t fd = arrival->fd, size = arrival->size, count = arrival->count;
 
-        demand((size_t)fd < place->known && place->pumped[fd], "only what is pumped arrives");
+        demand((size_t)fd < place->known && place->marks[fd] == arrival->format + 1, "only what is marked arrives");
         if (size <= 0) {
             demand(count == 0, "an end has no pieces");
             uniform = 0;
@@ -154,23 +156,42 @@ static void look_at(stream *streams, const pump_place *place)
     demand(uniform == place->uniform, "arrivals are uniform when each is one piece");
 }
 
+/* Whatever epoll tells has a row, unless recv had nothing to give: nothing ready is passed over in silence. */
+static void demand_all_told(const pump_place *place, const stream *streams, const int *was_ready)
+{
+    for (int id = 0; id < STREAMS; id++) {
+        int told = 0;
+
+        for (size_t row = 0; row < place->arrival_count; row++)
+            told += place->arrivals[row].fd == streams[id].ours;
+        for (size_t row = 0; row < place->readiness_count; row++)
+            told += place->readiness[2 * row] == streams[id].ours;
+        demand(told <= 1, "nothing is told twice");
+        demand(told == was_ready[id], "what is ready is told, with its bytes or without");
+    }
+}
+
 static void wait_once(stream *streams, int epoll_fd)
 {
     const size_t known = below(2) ? KNOWN : (size_t)streams[below(STREAMS)].ours, room = 1 + below(3 * LARGEST);
     const size_t row = PUMP_EVENTS * sizeof(int64_t);
-    unsigned char *pumped = exact(known);
-    pump_place place = {.pumped = pumped, .known = known, .formats = formats, .format_count = 1 + below(FORMATS),
+    unsigned char *marks = exact(known);
+    int was_ready[STREAMS];
+    pump_place place = {.marks = marks, .known = known, .formats = formats, .format_count = 1 + below(FORMATS),
                         .arena = exact(room), .room = room, .share = 1 + below(2 * LARGEST),
-                        .cuts = exact(sizeof(scan_cuts)), .fds = exact(row), .sizes = exact(row),
-                        .counts = exact(row), .readiness = exact(2 * row)};
+                        .cuts = exact(sizeof(scan_cuts)), .arrivals = exact(4 * row), .readiness = exact(2 * row)};
 
     for (size_t i = 0; i < known; i++)
-        pumped[i] = (unsigned char)below(FORMATS + 2);
+        marks[i] = (unsigned char)below(FORMATS + 2);
+    for (int id = 0; id < STREAMS; id++) {
+        char byte;
+        was_ready[id] = recv(streams[id].ours, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    }
     demand(pump_wait(epoll_fd, 0, &place) == 0, "pump_wait");
+    demand_all_told(&place, streams, was_ready);
     demand(place.arrival_count + place.readiness_count <= 2 * PUMP_EVENTS, "the tables hold it");
     look_at(streams, &place);
-    free(pumped), free(place.arena), free(place.cuts), free(place.fds), free(place.sizes), free(place.counts);
-    free(place.readiness);
+    free(marks), free(place.arena), free(place.cuts), free(place.arrivals), free(place.readiness);
 }
 
 /* One payload behind its length, as the format says; returns its size on the wire. */
@@ -196,9 +217,8 @@ static size_t frame(const pump_format *format, const char *payload, size_t size,
 /* What is handed to pump_send, and what should come of it. */
 typedef struct {
     size_t count, pieces, total, needed;
-    int64_t *table, *taken;
+    pump_posting *rows;
     uint64_t *sizes;
-    unsigned char *framed;
     char *payloads, *wires[STREAMS];
     size_t lengths[STREAMS];
     int ids[STREAMS];
@@ -207,15 +227,15 @@ typedef struct {
 /* Let row `i` carry some payloads for a stream, none if an earlier row has that stream already. */
 static void fill_row(parcel *p, size_t i, const stream *streams)
 {
-    const int id = (int)below(STREAMS);
-    const pump_format *format = &formats[p->framed[streams[id].ours]];
+    const int id = (int)below(STREAMS), number = (int)below(FORMATS);
+    const pump_format *format = &formats[number];
     size_t own = 1 + below(PIECES - 1);
 
     for (size_t before = 0; before < i; before++)
         if (p->ids[before] == id)
             own = 0;
     p->ids[i] = id;
-    p->table[i] = streams[id].ours, p->table[p->count + i] = (int64_t)own;
+    p->rows[i] = (pump_posting){.fd = streams[id].ours, .format = number, .count = (int64_t)own};
     p->wires[i] = exact(PIECES * (250 + 10));
     p->lengths[i] = 0;
     for (size_t piece = 0; piece < own; piece++) {
@@ -238,11 +258,13 @@ static int is_honest(parcel *p, pump_place *place)
     if (lie == 0 && p->needed)
         place->outgoing_room -= 1 + below(p->needed);
     else if (lie == 1)
-        p->table[p->count + below(p->count)] += (int64_t)below(2) * 2 - 1;
+        p->rows[below(p->count)].count += (int64_t)below(2) * 2 - 1;
     else if (lie == 2 && p->pieces)
         p->sizes[below(p->pieces)] += 1 + (below(2) ? below(100) : below(UINT64_MAX - LARGEST));
     else if (lie == 3)
-        p->table[below(p->count)] = below(2) ? -1 : KNOWN + (int64_t)below(10);
+        p->rows[below(p->count)].fd = below(2) ? -1 : (int64_t)INT_MAX + 1 + (int64_t)below(10);
+    else if (lie == 4)
+        p->rows[below(p->count)].format = below(2) ? -1 : FORMATS + (int64_t)below(10);
     else
         return 1;
     return 0;
@@ -254,9 +276,9 @@ static void check_sent(const parcel *p, stream *streams, int result)
 
     for (size_t i = 0; i < p->count; i++) {
         stream *s = &streams[p->ids[i]];
-        const int64_t length = (int64_t)p->lengths[i], taken = p->taken[i];
+        const int64_t length = (int64_t)p->lengths[i], taken = p->rows[i].taken;
 
-        demand(p->table[p->count + i] == length && taken <= length, "no more than asked");
+        demand(p->rows[i].count == length && taken <= length, "no more than asked");
         short_of_all += taken != length;
         if (taken <= 0)
             continue;
@@ -280,19 +302,17 @@ static void *trimmed(void *block, size_t size)
 static void send_once(stream *streams)
 {
     parcel p = {.count = 1 + below(STREAMS), .sizes = exact(STREAMS * PIECES * sizeof(uint64_t)),
-                .framed = exact(KNOWN), .payloads = exact(STREAMS * PIECES * 250)};
+                .payloads = exact(STREAMS * PIECES * 250)};
 
-    p.table = exact(2 * p.count * sizeof *p.table), p.taken = exact(p.count * sizeof *p.taken);
-    for (size_t i = 0; i < KNOWN; i++)
-        p.framed[i] = (unsigned char)below(FORMATS);
+    p.rows = exact(p.count * sizeof *p.rows);
     for (size_t i = 0; i < p.count; i++)
         fill_row(&p, i, streams);
     p.sizes = trimmed(p.sizes, p.pieces * sizeof *p.sizes), p.payloads = trimmed(p.payloads, p.total);
 
-    pump_place place = {.framed = p.framed, .known = KNOWN, .formats = formats, .format_count = FORMATS,
+    pump_place place = {.formats = formats, .format_count = FORMATS,
                         .outgoing = exact(p.needed), .outgoing_room = p.needed};
     const int honest = is_honest(&p, &place);
-    const int result = pump_send(&place, p.table, p.count, p.sizes, p.pieces, p.payloads, p.total, p.taken);
+    const int result = pump_send(&place, p.rows, p.count, p.sizes, p.pieces, p.payloads, p.total);
 
     if (honest)
         check_sent(&p, streams, result);
@@ -300,7 +320,7 @@ static void send_once(stream *streams)
         demand(result == -EINVAL, "numbers that do not add up are refused");
     for (size_t i = 0; i < p.count; i++)
         free(p.wires[i]);
-    free(p.table), free(p.taken), free(p.sizes), free(p.framed), free(p.payloads), free(place.outgoing);
+    free(p.rows), free(p.sizes), free(p.payloads), free(place.outgoing);
 }
 
 int main(int argc, char **argv)

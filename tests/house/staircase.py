@@ -37,9 +37,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
-            pump_choice batch hub transport write_half read_half stream deadline
-            messages/protocol messages/writer messages/stream messages/__init__
+            addresses socket_options port_holder unix_path sockets linger outgoing outbox protocol pump_memory pump
+            pump_choice batch hub transport stream deadline
+            messages/protocol messages/stream messages/__init__
             multicast destinations datagram datagram_batch
             names/cache names/host_table names/failures names/requests names/lookup names/__init__
             resolver listener attempt connector reactor sendfile __init__

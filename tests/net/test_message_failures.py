@@ -12,7 +12,7 @@ import pytest
 import reactor
 from reactor.errors import IdleTimeout, OptionError, PayloadRefused, TextMalformed, WriteBufferFull
 from reactor.flow import Watermarks
-from reactor.net.messages.writer import ENTRY_BYTES
+from reactor.net.messages.stream import ENTRY_BYTES
 from tests.net.message_notes import MessageNotes, needs_seqpacket, scripted_messages
 from tests.net.stage import stage_on
 

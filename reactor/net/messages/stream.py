@@ -15,24 +15,30 @@ In between a stream and a datagram: there is a peer, an order, flow control and 
   gives out what the peer had sent; reading goes on to the end, and ``connection_lost`` tells of the reset.
 - **Descriptors may come along** (SCM_RIGHTS) that nobody asked for.  They are closed at once.
 
-Its life and its methods are those of ``net.stream``, with ``send_message`` for ``write``; see ``writer``.  Loop
+Sending: each message is one call into the kernel.  Messages are not collected, as the bytes of a stream are: joined
+they would be one message.  The first that the kernel has no room for waits for writability, and all that come behind
+it, so the order is kept.  Nothing may be lost in the middle of a sequence.  So a message that is too long is refused
+while its sender can still be told, before anything is sent of it; and when the peer is gone, all that waits is
+dropped and nothing more is taken.
+
+Its life is ``transport``'s, and its methods are those of ``net.stream``, with ``send_message`` for ``write``.  Loop
 thread.  Read next: ``listener`` and ``connector``, which make both kinds.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
-from functools import partial
-from selectors import EVENT_READ
+from collections import deque
+from selectors import EVENT_WRITE
 
-from reactor.errors import MessageTooLong, OptionError, PeerError
+from reactor.errors import MessageTooLong, OptionError, PayloadRefused, TransportClosed
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES
-from reactor.net.addresses import format_address
-from reactor.net.messages.writer import MessageWriter
-from reactor.net.sockets import peer_credentials
+from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES, STREAM_SECONDS
+from reactor.net.outgoing import NO_SIGNAL, frozen
+from reactor.net.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -42,6 +48,12 @@ if TYPE_CHECKING:
 
     from reactor.core.ops import Ops
     from reactor.net.hub import Hub
+
+#: What a waiting message counts in addition to its bytes, so that empty ones cannot fill the memory either.
+ENTRY_BYTES = 128
+
+#: What Linux keeps back of the send buffer for each message, see unix_dgram_sendmsg() in its source.
+KERNEL_SHARE = 32
 
 #: What tells a message from the end, and the room for it: ``struct ucred``, and no room for a descriptor beside it.
 SENDER_OPTION = getattr(socket, "SO_PASSCRED", None)
@@ -69,14 +81,16 @@ def receive_message(ops: Ops, sock: socket.socket, buffer: memoryview) -> int:
     return size if size or notes or flags & socket.MSG_EOR else END
 
 
-class MessageStream(MessageWriter):
+class MessageStream(Transport):
     """One open connection of messages.  Made by ``listen_unix``, ``connect_unix`` and ``adopt_seqpacket``.
 
     The protocol is a ``MessageProtocol``, or has its methods.  Raises OptionError if its ``max_message_size`` is no
     positive number.
     """
 
-    __slots__ = ("_buffer", "_on_lost", "_peer")
+    __slots__ = ("_buffer", "_limit", "_pending_bytes", "_queue")
+
+    unit = "message"
 
     def __init__(
         self,
@@ -90,75 +104,26 @@ class MessageStream(MessageWriter):
         limit: int = getattr(protocol, "max_message_size", SCRATCH_BYTES)
         if not limit >= 1:
             raise OptionError(f"max_message_size is a positive number of bytes, not {limit!r}")
-        super().__init__(hub, sock, protocol, limit, watermarks)
+        super().__init__(hub, sock, protocol, peer, watermarks, on_lost)
+        self._limit = limit
         is_small = limit <= len(hub.scratch)
         self._buffer = hub.scratch[:limit] if is_small else memoryview(bytearray(limit))
-        self._peer = peer
-        self._on_lost = on_lost
-
-    def __repr__(self) -> str:
-        state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
-        peer = format_address(self.get_extra_info("peername"))
-        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} peer={peer}>"
+        self._queue: deque[bytes] = deque()
+        self._pending_bytes = 0
 
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
-        self._hub.opened(self)
-        try:
-            if SENDER_OPTION is not None:
-                self._sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
-            self._tell(self._protocol.connection_made, self)
-            if not self.is_halted:
-                self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
-        except BaseException as exc:
-            self._lose(exc)
-            raise
-
-    # -- what is known of it -----------------------------------------------------------------------------------
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return "socket", "peername", "sockname" (paths, "" if unnamed), or "peercred" (PeerCredentials).
-
-        *default* for any other name, and where the system has no answer (any more).
-        """
-        try:
-            if name == "peername":
-                return self._sock.getpeername() if self._peer is None else self._peer
-            if name == "peercred":
-                return peer_credentials(self._sock)
-            if name == "sockname":
-                return self._sock.getsockname()
-        except (OSError, OptionError):
-            return default
-        return self._sock if name == "socket" else default
-
-    def set_protocol(self, protocol: Any) -> None:
-        """Have *protocol* told what happens from now on; the limit on messages stays.  ``connection_made`` is not
-        called again."""
-        self._protocol = protocol
+        if SENDER_OPTION is not None:
+            self._sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
+        super().start()
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        """Take no more messages from the socket: soon its peer cannot send any more either."""
-        if not self.is_halted:
-            self._hub.loop.remove_reader(self._sock)
-            self.is_halted = True
-
-    def resume_reading(self) -> None:
-        """Take messages again."""
-        if self.is_halted and not self._is_closing:
-            self.is_halted = False
-            if not self._has_eof:
-                self._hub.loop.add_reader(self._sock, self._on_readable)
-
-    def is_reading(self) -> bool:
-        """Tell whether messages are being received."""
-        return not (self.is_halted or self._has_eof)
-
     def _on_readable(self) -> None:
-        """Take a batch of messages, but not more bytes than a stream may."""
+        """Take a batch of messages, but not more bytes than a stream may, nor for longer."""
         left = SCRATCH_BYTES
+        turn = self._hub.loop.registry.turn
+        stop_at = self._hub.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
                 size = receive_message(self._hub.ops, self._sock, self._buffer)
@@ -178,96 +143,114 @@ class MessageStream(MessageWriter):
             else:
                 self._on_message(size)
             left -= max(size, 0)
-            if left <= 0 or not self.is_reading():
+            # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
+            if left <= 0 or not self.is_reading() or self._hub.loop.registry.turn != turn or self._hub.clock() >= stop_at:
                 return
 
     def _on_message(self, size: int) -> None:
-        if self._idle is not None:
-            self._touch(self._idle)
+        self.note_progress()
         if size > self._limit:
             self.fail(MessageTooLong(f"a message of more than {self._limit} bytes arrived, and its end is lost"))
             return
         if self._hub.probe is not None:
             self._hub.probe.received(self, size)
-        self._tell(self._protocol.message_received, self._buffer[:size].tobytes())
+        self._deliver(self._protocol.message_received, self._buffer[:size].tobytes())
 
-    def _on_eof(self) -> None:
-        """The peer has shut its sending side down, or closed: there is nothing more to read, ever."""
-        self._has_eof = True
-        self._hub.loop.registry.remove(self._sock, EVENT_READ)
-        if self._error is not None:
-            self._on_broken(self._error)
-        elif not self._tell(self._protocol.eof_received) or self._is_write_ended:
-            self.close()
+    def _discard(self, buffer: memoryview) -> int:
+        size = receive_message(self._hub.ops, self._sock, buffer)
+        return 0 if size == END else max(size, 1)
 
-    # -- ending ------------------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
-        if not self._is_closing:
-            self._hub.loop.check()
-            self._halt()
-            if not self._queue:
-                self._end_writing()
+    def send_message(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data*, which may be empty, as one message, in the order of the calls.
 
-    def fail(self, exc: PeerError) -> None:
-        """End because the peer broke a rule: count it and say so in one line."""
-        if self._is_lost:
+        Ignored when the transport is closing.  Raises PayloadRefused if it is longer than ``max_message_size`` or
+        than the kernel can take in one piece (the keyword *send_buffer* makes room), TransportClosed after
+        ``write_eof``, TypeError for what is not bytes-like.
+        """
+        data = frozen(data)
+        if self._is_write_ended:
+            if not self._is_closing and self._error is None:
+                raise TransportClosed("send_message() after write_eof(): this side has said that it sends no more")
             return
         self._hub.loop.check()
-        self._hub.counters.peer_errors += 1
-        peer = format_address(self.get_extra_info("peername"))
-        self._hub.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
-        self._lose(exc.with_traceback(None), linger=not (self._queue or self._has_eof))
-
-    def _halt(self) -> None:
-        """No user call but ``connection_lost`` from here on, and no message but those that wait to be sent."""
-        self._is_closing = self._is_write_ended = True
-        if not self.is_halted:
-            self.is_halted = True
-            if not self._has_eof:
-                self._hub.loop.registry.remove(self._sock, EVENT_READ)
-
-    def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
-        """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
-        if self._is_lost:
+        if len(data) > self._limit:
+            raise PayloadRefused(f"a message of {len(data)} bytes exceeds max_message_size, {self._limit}")
+        if self._queue:
+            self._check_room(len(data))
+        elif self._transmit(data):
             return
-        self._is_lost = True
-        self._halt()
-        self._drop_unsent()
-        self._stop_idling()
-        self._hub.loop.call_soon(self._finish, exc, linger)
+        if not self._has_overflowed():
+            self._enqueue(data)
 
-    def _finish(self, exc: BaseException | None, linger: bool) -> None:
-        protocol, self._protocol = self._protocol, None
-        self._hub.counters.closed_streams += 1
-        self._hub.closed(self, exc)
+    def _transmit(self, data: bytes) -> bool:
+        """Hand one message to the kernel; return True if it is done with, False if there is no
+        room for it now."""
         try:
-            self._tell(protocol.connection_lost, exc)
-        finally:
-            if linger:
-                self._hub.lingering.take(self._sock, partial(_thrown_away, self._hub.ops, self._sock))
-            else:
-                self._sock.close()
-            if self._on_lost is not None:
-                self._on_lost(self)
-
-    def _tell(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call *method* of the protocol.  What it raises ends this transport and no other: a PeerError is the
-        peer's fault, anything else a bug of ours."""
-        try:
-            return method(*args)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except PeerError as exc:
-            self.fail(exc)
-        except BaseException as exc:
-            self._hub.reports.failure(exc, method)
-            self._lose(exc)
+            self._sock.send(data, NO_SIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            if exc.errno == errno.EMSGSIZE:
+                raise self._refusal(len(data)) from exc
+            self._on_unwritable(exc)
+            return True
+        self.note_progress()
+        if self._hub.probe is not None:
+            self._hub.probe.sent(self, len(data))
         return True
 
+    def _check_room(self, size: int) -> None:
+        """Raise PayloadRefused for a message that the kernel will refuse when its turn comes."""
+        if size > self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
+            raise self._refusal(size)
 
-def _thrown_away(ops: Ops, sock: socket.socket, buffer: memoryview) -> int:
-    """Receive one message for nobody, in the manner of ``recv_into``: 0 is the end, and nothing else is."""
-    size = receive_message(ops, sock, buffer)
-    return 0 if size == END else max(size, 1)
+    def _refusal(self, size: int) -> PayloadRefused:
+        room = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        return PayloadRefused(
+            f"the system cannot carry a message of {size} bytes: its send buffer has {room}; set send_buffer, "
+            "and net.core.wmem_max if that is smaller, or send it in pieces"
+        )
+
+    def _enqueue(self, data: bytes) -> None:
+        self._queue.append(data)
+        self._pending_bytes += len(data) + ENTRY_BYTES
+        if len(self._queue) == 1:
+            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
+        self._check_watermarks()
+
+    def _flush(self) -> None:
+        """Hand the kernel what waits, a batch of it, until it takes no more."""
+        try:
+            for _ in range(DATAGRAM_BATCH):
+                if not (self._queue and self._transmit(self._queue[0])):
+                    break
+                if self._queue:  # else the peer is gone, and all was dropped
+                    self._pending_bytes -= len(self._queue.popleft()) + ENTRY_BYTES
+        except PayloadRefused as exc:  # the send buffer was made smaller meanwhile
+            self._lose(exc)
+        if self._is_lost or self._error is not None:
+            return
+        if not self._queue:
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+        is_last = self._is_write_ended
+        self._check_watermarks()
+        if is_last and not self._queue:
+            self._end_writing()
+
+    def get_write_buffer_size(self) -> int:
+        """Return what waits to be sent in bytes; each message counts ENTRY_BYTES more than it carries."""
+        return self._pending_bytes
+
+    def _pending_size(self) -> int:
+        return self._pending_bytes
+
+    def _has_unsent(self) -> bool:
+        return bool(self._queue)
+
+    def _drop_unsent(self) -> None:
+        if self._queue:
+            self._queue.clear()
+            self._pending_bytes = 0
+            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)

@@ -1,0 +1,135 @@
+"""What waits to be sent on one stream, and nothing else: no socket, no protocol, no decision.
+
+Bytes wait in two places, and these are all there are::
+
+    corked    pieces collected since the stream was corked, as they were given: payloads that ``codec`` has yet to
+              make frames of, or, without a codec, bytes.  ``room`` is how many bytes more may be collected; it is
+              negative if the stream is not corked, can send nothing more, or has something pending
+    pending   bytes, counted in ``pending_bytes``, that come before all that is corked
+
+**Invariant:** ``room >= 0`` only if ``corked`` is a list and nothing is pending.  So whoever writes may put a piece
+into ``corked`` if there is room, and take its size from ``room``: no byte can overtake another.  That is the hot
+path, and protocols do it themselves.  Everything else goes through ``settle``, which makes pending bytes of what is
+corked, in order.
+
+A stream that is given another protocol gets another outbox (``succeed``), which takes over what waits.  The old one
+has no room for ever, so a protocol that has been replaced cannot put a payload where another codec would frame it.
+
+Read next: ``protocol``, which puts payloads in, and ``stream``, which sends.
+"""
+
+from __future__ import annotations
+
+from reactor.framing.seam import RAW
+from reactor.limits import CORK_BYTES
+from reactor.net.outgoing import Buffer, drop_sent
+
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from reactor.framing.codec import Codec
+
+
+class Outbox:
+    """See the head of this module.  *codec* makes frames of what is corked, None: it is bytes; *format* is the number
+    by which the pump knows that codec."""
+
+    __slots__ = ("capacity", "codec", "corked", "format", "is_posted", "pending", "pending_bytes", "room")
+
+    def __init__(self, codec: Codec | None = None, format: int = RAW) -> None:
+        self.codec = codec
+        self.format = format
+        #: The room of a corked outbox in which nothing is pending; -1 when nothing more may be sent.
+        self.capacity = CORK_BYTES if codec is None else min(CORK_BYTES, codec.max_frame_length)
+        self.corked: list[bytes] | None = None
+        self.room = -1
+        self.pending: list[Buffer] | None = None
+        self.pending_bytes = 0
+        #: The pump is to send what is corked, along with what others have.
+        self.is_posted = False
+
+    def cork(self) -> bool:
+        """Collect what is written from now on.  Return False if that is so already: whoever corks, uncorks."""
+        if self.corked is not None:
+            return False
+        self.corked = []
+        self.room = self.capacity if self.pending is None else -1
+        return True
+
+    def uncork(self) -> list[bytes] | None:
+        """Collect no more; return what was collected."""
+        corked, self.corked = self.corked, None
+        self.room = -1
+        self.is_posted = False
+        return corked
+
+    def joined(self, corked: list[bytes]) -> bytes:
+        """Return the bytes that *corked* pieces come to."""
+        if self.codec is None:
+            return corked[0] if len(corked) == 1 else b"".join(corked)
+        return self.codec.frame(corked)
+
+    def settle(self) -> None:
+        """Make pending bytes of what is corked: something has to come behind it, or wants to know its size."""
+        if self.corked:
+            data = self.joined(self.corked)
+            self.corked = []
+            self.add(data)
+
+    def add(self, data: bytes) -> None:
+        """Have *data* wait behind all that is pending.  What is corked was settled before."""
+        if self.pending is None:
+            self.pending = [data]
+            self.room = -1
+        else:
+            self.pending.append(data)
+        self.pending_bytes += len(data)
+
+    def put_back(self, data: bytes, sent: int) -> None:
+        """The kernel took only the first *sent* bytes of *data*, before which nothing was pending: the rest is."""
+        self.add(data)
+        if sent > 0:
+            self.took(sent)
+
+    def took(self, sent: int) -> bool:
+        """The kernel took *sent* bytes of what was pending.  Return True if it may take more at once."""
+        self.pending_bytes -= sent
+        if not self.pending_bytes:
+            self.pending = None
+            if self.corked is not None:
+                self.room = self.capacity
+            return False
+        pending = self.pending
+        return pending is not None and not drop_sent(pending, sent) and sent > 0
+
+    def shut(self) -> None:
+        """Take nothing more; what is here may still leave."""
+        self.capacity = self.room = -1
+
+    def clear(self) -> None:
+        """Forget what waits, and stay corked if this was corked."""
+        self.pending = None
+        self.pending_bytes = 0
+        if self.corked is not None:
+            self.corked = []
+            self.room = self.capacity
+
+    def succeed(self, codec: Codec | None = None, format: int = RAW) -> Outbox:
+        """Return an outbox for another codec, with what waits here; this one has no room any more."""
+        self.settle()
+        heir = Outbox(codec, format)
+        heir.pending, heir.pending_bytes = self.pending, self.pending_bytes
+        if self.capacity < 0:
+            heir.shut()
+        if self.corked is not None:
+            heir.cork()
+        heir.is_posted, self.is_posted = self.is_posted, False
+        self.corked = self.pending = None
+        self.pending_bytes = 0
+        self.shut()
+        return heir
+
+
+#: Stands where a transport could be that makes frames of what it collects: it never has room for anything.
+NO_OUTBOX = Outbox()
+NO_OUTBOX.shut()
