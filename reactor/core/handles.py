@@ -17,6 +17,12 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from typing import Any
 
+
+def uncallable(verb: str, callback: object) -> TypeError:
+    """Return the error for a *callback* that *verb* was given and that nobody can call."""
+    return TypeError(f"{verb}() takes a function to be called, not a {type(callback).__name__}")
+
+
 #: ``Timer.entry`` of a timer that lies in no queue.
 NOT_QUEUED = -1
 
@@ -80,7 +86,7 @@ class Timer:
     def postpone(self, when: float) -> None:
         """Move the timer to the instant *when*, as ``reschedule``, which this is without a call if the timer
         waits and *when* is later: an idle timeout is pushed back at every message."""
-        if self.entry != NOT_QUEUED and when >= self.when:
+        if self.entry != NOT_QUEUED and type(when) is float and when >= self.when:
             self.when = when
         else:
             self.reschedule(when)
@@ -88,9 +94,7 @@ class Timer:
     def reschedule(self, when: float) -> None:
         """Move the timer to the instant *when*, whether it is still waiting, just due, or already ran.
 
-        Moving a waiting timer to a later instant costs two assignments.  A cancelled timer stays cancelled.  Raises
-        OptionError if *when* is NaN.
+        A cancelled timer stays cancelled.  Raises OptionError if *when* is NaN or does not fit into a float,
+        TypeError if it is no number; the timer stays where it was then.
         """
-        if self.target is not None:
-            self.queue.move(self, when)
-            self.callback = None
+        self.queue.move(self, when)

@@ -21,16 +21,17 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from weakref import WeakSet, ref
 
 from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
 from reactor.core.forking import cease_to_watch, watch_for_fork
-from reactor.core.handles import Handle, Timer
+from reactor.core.handles import Handle, Timer, uncallable
 from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
 from reactor.core.registry import ForkedPoller, poller_name
 from reactor.core.reports import log_failure
-from reactor.core.timers import NOT_A_NUMBER
+from reactor.core.timers import seconds
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
 from reactor.limits import ACCEPT_BATCH
 
@@ -54,7 +55,7 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id")
+    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id", "_woken_by")
 
     def __init__(
         self,
@@ -78,6 +79,8 @@ class Loop(Engine):
         #: The instant up to which a host believes that it may sleep.
         self._announced: float | None = None
         self._timers.moved_earlier = self._wake_host
+        #: Futures that will ring when they are done and cannot be told otherwise; see ``_be_woken_by``.
+        self._woken_by: WeakSet[Any] = WeakSet()
         self._is_closed = False
         self._reserve = Reserve(ops)
         watch_for_fork(self, ops)
@@ -112,6 +115,8 @@ class Loop(Engine):
         """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
         receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_acceptor", callback)
         return Acceptor(self, listener, callback, self._reserve, batch)
 
     def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
@@ -121,6 +126,8 @@ class Loop(Engine):
         Raises ValueError for what is not an open file, OSError for what cannot be watched (EPERM: a regular file).
         """
         self.check()
+        if not callable(callback):
+            raise uncallable("add_reader", callback)
         self.registry.add(fileobj, EVENT_READ, partial(callback, *args) if args else callback)
 
     def remove_reader(self, fileobj: Any) -> bool:
@@ -131,6 +138,8 @@ class Loop(Engine):
     def add_writer(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` whenever *fileobj* takes bytes without blocking; else as ``add_reader``."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_writer", callback)
         self.registry.add(fileobj, EVENT_WRITE, partial(callback, *args) if args else callback)
 
     def remove_writer(self, fileobj: Any) -> bool:
@@ -142,38 +151,57 @@ class Loop(Engine):
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
         """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in order of the calls."""
-        if self._owner is None or self._thread_id() != self._owner:
+        is_inside = self._owner is not None and self._thread_id() == self._owner
+        if not is_inside:
             self.check()
+        if not callable(callback):
+            raise uncallable("call_soon", callback)
+        if not is_inside:
             self._wake_host(-inf)
         handle = Handle(callback, args)
         self._ready.append(handle)
         return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free."""
-        return self.call_at(self.clock() + delay, callback, *args)
+        """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free.
+
+        Raises OptionError if *delay* is NaN or does not fit into a float, TypeError if it is no number.
+        """
+        return self._arm("call_later", self.clock() + seconds(delay, "delay"), callback, args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed."""
-        self.check()
-        return self._arm(Timer(when, callback, args, self._timers))
+        """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed.
+
+        Raises OptionError if *when* is NaN or does not fit into a float, TypeError if it is no number.
+        """
+        return self._arm("call_at", seconds(when, "when"), callback, args)
 
     def call_every(self, interval: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Run ``callback(*args)`` every *interval* seconds, first in *interval* seconds, until it is cancelled.
 
-        The rhythm does not drift; beats that are missed because the loop was busy are left out.
-        Raises OptionError unless *interval* is positive.
+        The rhythm does not drift; beats that are missed because the loop was busy are left out, so an interval
+        that is shorter than a turn means once a turn.  Raises OptionError unless *interval* is positive, TypeError
+        if it is no number.
         """
-        self.check()
+        interval = seconds(interval, "interval")
         if not interval > 0:
             raise OptionError(f"interval must be a positive number of seconds, not {interval!r}")
-        return self._arm(Timer(self.clock() + interval, callback, args, self._timers, interval))
+        return self._arm("call_every", self.clock() + interval, callback, args, interval)
 
-    def _arm(self, timer: Timer) -> Timer:
-        if timer.when != timer.when:
-            raise OptionError(NOT_A_NUMBER)
+    def _arm(
+        self,
+        verb: str,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        interval: float | None = None,
+    ) -> Timer:
+        self.check()
+        if not callable(callback):
+            raise uncallable(verb, callback)
+        timer = Timer(when, callback, args, self._timers, interval)
         self._timers.push(timer)
-        self._wake_host(timer.when)
+        self._wake_host(when)
         return timer
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
@@ -183,6 +211,8 @@ class Loop(Engine):
         """
         if self._is_closed:
             raise ReactorClosed("the reactor is closed: it runs no more callbacks")
+        if not callable(callback):
+            raise uncallable("call_soon_threadsafe", callback)
         handle = Handle(callback, args)
         self._foreign.append(handle)
         self._wakeup.ring()
@@ -190,13 +220,22 @@ class Loop(Engine):
 
     def call_at_turn_end(self, callback: Callable[[], object]) -> None:
         """Run *callback* once, as the last step of this turn: for what is better sent in one piece.  Inside a
-        turn only."""
+        turn only; a turn that is still to come does not wait then."""
+        is_inside = self._owner is not None and self._thread_id() == self._owner
+        if not is_inside:
+            self.check()
+        if not callable(callback):
+            raise uncallable("call_at_turn_end", callback)
         self._flushes.append(callback)
+        if not is_inside:
+            self._wake_host(-inf)
 
     def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` as an ordinary callback for each *signum*.  Main thread only (else
         OptionError)."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_signal_handler", callback)
         self._signals.add(signum, callback, args)
 
     def remove_signal_handler(self, signum: int) -> bool:
@@ -219,7 +258,12 @@ class Loop(Engine):
             self._end()
 
     def run_once(self, timeout: float | None = None) -> None:
-        """Do one turn, which waits at most *timeout* seconds (None: until something happens)."""
+        """Do one turn, which waits at most *timeout* seconds (None: until something happens).
+
+        Raises what ``run`` raises, OptionError and TypeError for a *timeout* that is no number of seconds.
+        """
+        if timeout is not None and timeout != 0:
+            timeout = seconds(timeout, "timeout")
         self._begin()
         try:
             self._owner = self._thread_id()
@@ -235,17 +279,21 @@ class Loop(Engine):
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
-        DeadlineExceeded (a TimeoutError) after *timeout* seconds.  After ``stop()`` it returns None.
+        DeadlineExceeded (a TimeoutError) after *timeout* seconds, TypeError for any other *condition*, and
+        otherwise what ``run_once`` raises.  After ``stop()`` it returns None.
         """
         is_future = hasattr(condition, "done") and hasattr(condition, "result")
         is_met = condition.done if is_future else condition
-        if is_future and hasattr(condition, "add_done_callback"):
-            condition.add_done_callback(self._wake_for_future)
-        deadline = None if timeout is None else self.clock() + timeout
+        if not callable(is_met):
+            raise TypeError(f"run_until() takes a future or a function, not a {type(is_met).__name__}")
+        deadline = None if timeout is None else self.clock() + seconds(timeout, "timeout")
         self._begin()
+        wake = partial(_wake, ref(self))
         try:
             self._owner = self._thread_id()
             self._signals.heed()
+            if is_future:
+                self._be_woken_by(condition, wake)
             while not (value := is_met()):
                 if self._is_stopping:
                     return None
@@ -256,11 +304,26 @@ class Loop(Engine):
         finally:
             self._owner, self._is_stopping = None, False
             self._end()
+            if is_future and hasattr(condition, "remove_done_callback"):
+                condition.remove_done_callback(wake)
         return condition.result() if is_future else value
 
-    def _wake_for_future(self, future: object) -> None:
-        """A future may be completed by any thread, and after the loop is gone."""
-        self._wakeup.ring()
+    def _be_woken_by(self, future: Any, wake: Callable[[object], None]) -> None:
+        """Have *future* call *wake* when it is done, if it can: any thread may complete it while the loop sleeps.
+
+        A future that takes no callback back, such as those of ``concurrent.futures``, is given one once, however
+        often it is waited for: a program that asks again and again with a short timeout would pile them up.
+        """
+        if not hasattr(future, "add_done_callback"):
+            return
+        if not hasattr(future, "remove_done_callback"):
+            if future in self._woken_by:
+                return
+            try:
+                self._woken_by.add(future)
+            except TypeError:  # it has no weak references, so it cannot be remembered without being kept alive
+                pass
+        future.add_done_callback(wake)
 
     def is_closed(self) -> bool:
         """Tell whether ``close`` was called."""
@@ -342,6 +405,8 @@ class Loop(Engine):
     def set_exception_handler(self, handler: Callable[[BaseException, object], object] | None) -> None:
         """Have ``handler(exc, source)`` told what callbacks and protocols let escape; None: it is logged."""
         self.check()
+        if handler is not None and not callable(handler):
+            raise uncallable("set_exception_handler", handler)
         self.reports.handler = log_failure if handler is None else handler
 
     # -- who may call, and when --------------------------------------------------------------------------------
@@ -398,3 +463,10 @@ class Loop(Engine):
         self._signals.reopen(self._wakeup.ring)
         if self._foreign:
             self._wakeup.ring()
+
+
+def _wake(loop: ref[Loop], future: object) -> None:
+    """Ring the bell of *loop* for a *future* that is done; it may be done when the loop is gone."""
+    alive = loop()
+    if alive is not None:
+        alive._wakeup.ring()

@@ -27,8 +27,24 @@ from reactor.core.handles import NOT_QUEUED, Timer
 from reactor.errors import OptionError
 from reactor.limits import TIMER_SWEEP_MIN
 
-#: A heap orders numbers, and NaN has no place in an order.
-NOT_A_NUMBER = "a timer's instant must be a number of seconds, not NaN"
+
+def seconds(value: float, name: str) -> float:
+    """Return *value* as the float that the heap and the clock can reckon with; *name* says in a message what it is.
+
+    Infinity is a number of seconds, of either sign.  Raises TypeError for what is no real number (text is none),
+    OptionError for NaN, which has no place in an order, and for an int too large for a float.
+    """
+    if type(value) is not float:
+        try:
+            math.isnan(value)  # refuses text, which float() would read
+            value = float(value)
+        except TypeError:
+            raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}") from None
+        except OverflowError:
+            raise OptionError(f"{name} is a number of seconds that fits into a float: use math.inf") from None
+    if value != value:
+        raise OptionError(f"{name} is a number of seconds, not NaN")
+    return value
 
 
 class TimerQueue:
@@ -52,13 +68,18 @@ class TimerQueue:
         heappush(self._heap, (timer.when, entry, timer))
 
     def move(self, timer: Timer, when: float) -> None:
-        """Give *timer* the instant *when*, whether it is queued or not.  Raises OptionError if that is NaN."""
+        """Give *timer* the instant *when*, whether it is queued, due, or has run; one that is cancelled stays so.
+
+        Raises what ``seconds`` raises.
+        """
+        when = seconds(when, "a timer's instant")
+        if timer.target is None:
+            return
+        timer.callback = None  # it may be due already: whoever comes to run it passes over it
         queued = timer.entry != NOT_QUEUED
         if queued and when >= timer.when:
-            timer.when = when
+            timer.when = when  # its triple is too early now; ``take_due`` finds that out, at no cost until then
             return
-        if when != when:
-            raise OptionError(NOT_A_NUMBER)
         timer.when = when
         if queued:
             timer.entry = NOT_QUEUED
@@ -79,7 +100,8 @@ class TimerQueue:
         """Hand every timer with ``when <= now`` to *make_ready*, earliest first, its callback set.
 
         A periodic timer is queued again at the next multiple of its interval after *now*: ticks that were missed
-        while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.
+        while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.  An interval
+        shorter than a turn gives one tick a turn.
         """
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -92,8 +114,14 @@ class TimerQueue:
                 timer.entry = NOT_QUEUED
                 timer.callback = timer.target
                 if timer.interval is not None:
-                    missed = (now - timer.when) // timer.interval
-                    timer.when = max(timer.when + (missed + 1) * timer.interval, math.nextafter(now, math.inf))
+                    # The same as so many whole intervals and one more, but ``//`` overflows if the interval is
+                    # tiny.
+                    late = now - timer.when
+                    beat = timer.when + (late - late % timer.interval) + timer.interval
+                    # An interval that the clock cannot resolve must not be due again at this very instant.  The
+                    # order counts: ``max`` keeps its first argument if *beat* is NaN, as it is after a move to
+                    # -infinity.
+                    timer.when = max(math.nextafter(now, math.inf), beat)
                     self.push(timer)
                 make_ready(timer)
 

@@ -256,7 +256,7 @@ def test_nothing_is_left_open_when_the_poller_cannot_watch_the_bell() -> None:
 # -- arguments -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("interval", [0, -1, math.nan])
+@pytest.mark.parametrize("interval", [0, -1, -math.inf])
 def test_an_interval_that_is_not_positive_is_refused(virtual: Virtual, interval: float) -> None:
     """A beat of nothing would be a busy loop."""
     with pytest.raises(OptionError, match="positive"):

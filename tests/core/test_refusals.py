@@ -1,0 +1,103 @@
+"""What the loop cannot use is refused by the call that brings it, and leaves nothing behind.
+
+A wrong argument that is only stored fails later, in the loop, where nobody knows any more who it came from: a heap
+that cannot compare, a callback that cannot be called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from reactor.core.loop import Loop
+from reactor.errors import OptionError
+from reactor.testing import ScriptedSocket
+from tests.core.doubles import Virtual, turns, virtual_loop
+
+
+@pytest.fixture
+def virtual() -> Iterator[Virtual]:
+    """A loop in virtual time."""
+    with virtual_loop() as made:
+        yield made
+
+
+def state_of(virtual: Virtual) -> tuple[object, ...]:
+    """Everything of a loop that a call could change."""
+    loop = virtual.loop
+    return (
+        list(loop._timers._heap), list(loop._ready), list(loop._foreign), list(loop._flushes),
+        dict(virtual.poller.get_map()), list(virtual.poller.calls), dict(virtual.ops.handlers),
+        loop.reports.handler, loop.registry.turn, loop._wakeup._rung,
+    )  # fmt: skip
+
+
+#: Every verb that takes a function to be called later.
+TAKING_CALLBACKS: dict[str, Callable[[Loop, Any], object]] = {
+    "call_soon": lambda loop, callback: loop.call_soon(callback),
+    "call_later": lambda loop, callback: loop.call_later(1, callback),
+    "call_at": lambda loop, callback: loop.call_at(1, callback),
+    "call_every": lambda loop, callback: loop.call_every(1, callback),
+    "call_soon_threadsafe": lambda loop, callback: loop.call_soon_threadsafe(callback),
+    "call_at_turn_end": lambda loop, callback: loop.call_at_turn_end(callback),
+    "add_reader": lambda loop, callback: loop.add_reader(ScriptedSocket(), callback),
+    "add_writer": lambda loop, callback: loop.add_writer(ScriptedSocket(), callback, "argument"),
+    "add_acceptor": lambda loop, callback: loop.add_acceptor(ScriptedSocket(), callback),  # type: ignore[arg-type]
+    "add_signal_handler": lambda loop, callback: loop.add_signal_handler(10, callback),
+    "set_exception_handler": lambda loop, callback: loop.set_exception_handler(callback),
+    "run_until": lambda loop, callback: loop.run_until(callback),
+}
+
+
+@pytest.mark.parametrize("callback", [None, 5, "name"])
+@pytest.mark.parametrize("verb", TAKING_CALLBACKS)
+def test_what_cannot_be_called_is_refused_by_the_verb_that_takes_it(
+    virtual: Virtual, verb: str, callback: object
+) -> None:
+    """``call_soon(f())`` instead of ``call_soon(f)`` is the classic: it was ignored if f returned None."""
+    if verb == "set_exception_handler" and callback is None:
+        pytest.skip("None is the default handler")
+    before = state_of(virtual)
+    with pytest.raises(TypeError, match=rf"{verb}\(\) takes a .*{type(callback).__name__}"):
+        TAKING_CALLBACKS[verb](virtual.loop, callback)
+    assert state_of(virtual) == before
+
+
+#: Every verb that takes seconds.
+TAKING_SECONDS: dict[str, Callable[[Loop, Any], object]] = {
+    "when": lambda loop, value: loop.call_at(value, print),
+    "delay": lambda loop, value: loop.call_later(value, print),
+    "interval": lambda loop, value: loop.call_every(value, print),
+    "timeout": lambda loop, value: loop.run_once(value),
+    "timeout ": lambda loop, value: loop.run_until(lambda: True, value),
+}
+
+
+@pytest.mark.parametrize(
+    "value", [None, "5", "", b"5", 1j, [], math.nan, 10**400], ids=lambda value: type(value).__name__
+)
+@pytest.mark.parametrize("name", TAKING_SECONDS)
+def test_what_is_no_number_of_seconds_is_refused(virtual: Virtual, name: str, value: object) -> None:
+    """In the heap it would fail, or put the order out, when another timer is compared with it: in ``run()``."""
+    if name.startswith("timeout") and value is None:
+        pytest.skip("None means: without end")
+    virtual.loop.call_later(5, print)
+    before = state_of(virtual)
+    with pytest.raises((TypeError, OptionError), match=f"{name.strip()} is a number of seconds"):
+        TAKING_SECONDS[name](virtual.loop, value)
+    assert state_of(virtual) == before
+    virtual.loop.call_later(4, print)
+    assert virtual.loop.next_timeout() == 4
+
+
+def test_a_tiny_interval_beats_once_a_turn(virtual: Virtual) -> None:
+    """It beat once and never again: the number of beats that it had missed was infinite."""
+    beats: list[float] = []
+    virtual.loop.call_every(5e-324, lambda: beats.append(virtual.clock.now))
+    for _ in range(5):
+        turns(virtual.loop)
+        virtual.clock.advance_to(virtual.clock.now + 1)
+    assert len(beats) == 5
