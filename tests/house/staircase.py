@@ -20,7 +20,7 @@ from tests.house.sources import imports
 
 #: From the ground up.  Each floor has groups, each group its files in order; a prefix ending in "/" is a folder.
 FLOORS: tuple[dict[str, str], ...] = (
-    {"": "errors limits later"},
+    {"": "errors limits later printable"},
     {
         "core/": """
             ops probe counters reports handles timers
