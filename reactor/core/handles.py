@@ -28,7 +28,12 @@ NOT_QUEUED = -1
 
 
 class Handle:
-    """A callback to be run once, soon."""
+    """A callback to be run once, soon.
+
+    Any thread may call ``cancel``: it is one assignment, which the loop either sees or comes to too late.  So the
+    thread that asked with ``call_soon_threadsafe`` may take its request back, but only in the loop's own thread is
+    it certain that a callback which has not run yet never will.
+    """
 
     __slots__ = ("args", "callback")
 
@@ -37,9 +42,10 @@ class Handle:
         self.args = args
 
     def cancel(self) -> None:
-        """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        """Take the callback back.  Calling it twice, or too late, does nothing.  Any thread; see above."""
+        # The arguments stay.  If they were emptied here, a loop that has just read the callback would call it
+        # without them.
         self.callback = None
-        self.args = ()
 
     def is_cancelled(self) -> bool:
         """Tell whether ``cancel`` was called."""
@@ -50,7 +56,8 @@ class Timer:
     """A callback to be run at the instant ``when``, by the reactor's clock; every ``interval`` seconds if that is
     set.
 
-    Made by ``call_later``, ``call_at`` and ``call_every``.  To be used in the reactor's thread only.
+    Made by ``call_later``, ``call_at`` and ``call_every``.  ``cancel`` and ``reschedule`` raise WrongThread, and
+    change nothing, in another thread than the one that runs the reactor: threads cannot share the heap.
     """
 
     __slots__ = ("args", "callback", "entry", "interval", "queue", "target", "when")
@@ -73,6 +80,7 @@ class Timer:
 
     def cancel(self) -> None:
         """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        self.queue.check()
         self.callback = self.target = None
         self.args = ()
         if self.entry != NOT_QUEUED:
@@ -84,9 +92,14 @@ class Timer:
         return self.target is None
 
     def postpone(self, when: float) -> None:
-        """Move the timer to the instant *when*, as ``reschedule``, which this is without a call if the timer
-        waits and *when* is later: an idle timeout is pushed back at every message."""
+        """Move the timer to the instant *when*, as ``reschedule``.
+
+        If the timer waits and *when* is a later float, as when an idle timeout is pushed back at every message,
+        this is one assignment (70 ns).
+        """
         if self.entry != NOT_QUEUED and type(when) is float and when >= self.when:
+            # The thread is not checked here: that would cost 150 ns a message, and one assignment, which leaves the
+            # heap alone, does no harm from any thread.
             self.when = when
         else:
             self.reschedule(when)

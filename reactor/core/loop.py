@@ -78,6 +78,7 @@ class Loop(Engine):
         self._thread_id = ops.thread_id
         #: The instant up to which a host believes that it may sleep.
         self._announced: float | None = None
+        self._timers.check = self._check_thread
         self._timers.moved_earlier = self._wake_host
         #: Futures that will ring when they are done and cannot be told otherwise; see ``_be_woken_by``.
         self._woken_by: WeakSet[Any] = WeakSet()
@@ -415,6 +416,10 @@ class Loop(Engine):
         """Raise unless the loop is open and is not being run by another thread."""
         if self._is_closed:
             raise ReactorClosed("the reactor is closed: make a new one")
+        self._check_thread()
+
+    def _check_thread(self) -> None:
+        """Raise WrongThread if another thread runs the loop.  A timer may be cancelled when the loop is closed."""
         owner = self._owner
         if owner is not None and owner != self._thread_id():
             raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")

@@ -47,12 +47,18 @@ def seconds(value: float, name: str) -> float:
     return value
 
 
+def nobody_minds() -> None:
+    """Check nothing."""
+
+
 class TimerQueue:
     """Timers in the order of their instants.  ``len()`` counts the live ones."""
 
-    __slots__ = ("_dead", "_heap", "_next_entry", "moved_earlier")
+    __slots__ = ("_dead", "_heap", "_next_entry", "check", "moved_earlier")
 
     def __init__(self) -> None:
+        #: Raises in a thread that must not touch the queue; a queue that no loop owns is for everybody.
+        self.check: Callable[[], object] = nobody_minds
         #: Called with the new instant when a timer was moved and may now be the first: a host may have to be woken.
         self.moved_earlier: Callable[[float], object] | None = None
         self._heap: list[tuple[float, int, Timer]] = []
@@ -70,8 +76,9 @@ class TimerQueue:
     def move(self, timer: Timer, when: float) -> None:
         """Give *timer* the instant *when*, whether it is queued, due, or has run; one that is cancelled stays so.
 
-        Raises what ``seconds`` raises.
+        Raises what ``seconds`` raises, and what ``check`` raises.
         """
+        self.check()
         when = seconds(when, "a timer's instant")
         if timer.target is None:
             return

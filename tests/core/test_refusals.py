@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from reactor.core.handles import Handle, Timer
 from reactor.core.loop import Loop
-from reactor.errors import OptionError
+from reactor.errors import OptionError, WrongThread
 from reactor.testing import ScriptedSocket
 from tests.core.doubles import Virtual, turns, virtual_loop
 
@@ -91,6 +92,97 @@ def test_what_is_no_number_of_seconds_is_refused(virtual: Virtual, name: str, va
     assert state_of(virtual) == before
     virtual.loop.call_later(4, print)
     assert virtual.loop.next_timeout() == 4
+
+
+#: What a timer can be told by the thread that runs the loop, and by no other.
+MOVING: dict[str, Callable[[Timer], object]] = {
+    "cancel": Timer.cancel,
+    "reschedule": lambda timer: timer.reschedule(1e9),
+    "reschedule to an earlier instant": lambda timer: timer.reschedule(0.0),
+    "postpone to an earlier instant": lambda timer: timer.postpone(0.0),
+}
+
+
+@pytest.mark.parametrize("state", ["waiting", "due", "ran", "cancelled"])
+@pytest.mark.parametrize("way", MOVING)
+def test_a_timer_is_refused_to_another_thread_while_the_loop_runs(virtual: Virtual, way: str, state: str) -> None:
+    """Nothing was checked: two threads in one heap lose timers, or run one that was cancelled."""
+    loop, outcome = virtual.loop, []
+    timer = loop.call_later(60, print)
+
+    def look() -> tuple[object, ...]:
+        return (*state_of(virtual), timer.when, timer.entry, timer.callback, timer.target, timer.args)
+
+    def from_thread() -> None:
+        if state == "due":
+            timer.reschedule(loop.time())
+            loop._timers.take_due(loop.time(), loop._ready.append)
+        before, owner = look(), virtual.ops.thread
+        virtual.ops.thread = 4711
+        with pytest.raises(WrongThread, match="call_soon_threadsafe"):
+            MOVING[way](timer)
+        virtual.ops.thread = owner
+        outcome.append(look() == before)
+
+    if state == "cancelled":
+        timer.cancel()
+    elif state == "ran":
+        timer.reschedule(loop.time())
+        turns(loop, 2)
+    loop.call_soon(from_thread)
+    turns(loop)
+    assert outcome == [True]
+
+
+def test_a_timer_can_be_cancelled_by_any_thread_when_nobody_runs_the_loop(virtual: Virtual) -> None:
+    """A loop belongs to who runs it: between two runs, and when it is closed, nobody is disturbed."""
+    timers = [virtual.loop.call_later(60, print) for _ in range(2)]
+    virtual.ops.thread = 4711
+    timers[0].cancel()
+    virtual.loop.close()
+    timers[1].cancel()
+    timers[1].reschedule(5.0)
+    assert timers[0].is_cancelled()
+    assert timers[1].is_cancelled()
+
+
+def test_a_thread_may_take_back_what_it_has_asked_for(virtual: Virtual) -> None:
+    """The handle of ``call_soon_threadsafe`` is cancelled by one assignment: seen in time, or not at all."""
+    steps: list[str] = []
+    handles: list[Handle] = []
+
+    def from_thread() -> None:
+        virtual.ops.thread, owner = 4711, virtual.ops.thread
+        handles.extend(virtual.loop.call_soon_threadsafe(steps.append, name) for name in ("one", "two"))
+        handles[0].cancel()
+        virtual.ops.thread = owner
+
+    virtual.loop.call_soon(from_thread)
+    virtual.poller.hold(virtual.loop._wakeup.fd)
+    turns(virtual.loop, 3)
+    assert steps == ["two"]
+    assert handles[0].is_cancelled()
+
+
+def test_the_arguments_are_whole_when_a_callback_is_cancelled_while_it_is_being_called(virtual: Virtual) -> None:
+    """A thread may cancel while the loop has read the callback and not yet the arguments."""
+    steps: list[tuple[object, ...]] = []
+
+    class Late(Handle):
+        """Is cancelled by somebody at the moment when its arguments are read."""
+
+        @property
+        def args(self) -> tuple[object, ...]:  # type: ignore[override]
+            Handle.cancel(self)
+            return Handle.args.__get__(self)  # type: ignore[attr-defined]
+
+        @args.setter
+        def args(self, value: tuple[object, ...]) -> None:
+            Handle.args.__set__(self, value)  # type: ignore[attr-defined]
+
+    virtual.loop._ready.append(Late(lambda *args: steps.append(args), ("whole",)))
+    turns(virtual.loop)
+    assert steps == [("whole",)]
 
 
 def test_a_tiny_interval_beats_once_a_turn(virtual: Virtual) -> None:
