@@ -29,7 +29,7 @@ from reactor.core.forking import cease_to_watch, watch_for_fork
 from reactor.core.handles import Handle, Timer, uncallable
 from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
-from reactor.core.registry import ForkedPoller, poller_name
+from reactor.core.polling.forked import ForkedPoller
 from reactor.core.reports import log_failure
 from reactor.core.timers import seconds
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
@@ -69,7 +69,7 @@ class Loop(Engine):
         try:
             super().__init__(poller, clock, ops)
         except BaseException:
-            if poller is not selector:
+            if not isinstance(selector, BaseSelector):  # else it is the caller's, who has no loop for it now
                 poller.close()
             raise
         self._choice = selector
@@ -97,8 +97,8 @@ class Loop(Engine):
 
     @property
     def selector_name(self) -> str:
-        """The name of the poller in use, such as "epoll"."""
-        return poller_name(self.registry.poller)
+        """The name of the poller in use, such as "epoll"; of a foreign selector that of its class."""
+        return self.registry.poller.name
 
     def time(self) -> float:
         """Return the present instant of this loop's clock, in seconds; only differences mean anything."""

@@ -24,8 +24,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "core/": """
             ops probe counters reports handles timers
-            polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue polling/choose
-            polling/__init__
+            polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
+            polling/foreign polling/choose polling/forked polling/__init__
             registry wakeup signals forking acceptor engine loop __init__
         """,
         "framing/": """

@@ -1,7 +1,7 @@
 """What a poller owes the loop.
 
-A poller is a ``selectors.BaseSelector``, so the loop runs on the standard library's selectors and on anyone's own
-as well.  The ones in this folder promise more than that class does:
+A poller is a ``selectors.BaseSelector`` that promises more than that class does, and the loop knows no other kind:
+a selector of the standard library, or anyone's own, is dressed as one (see ``foreign``).
 
 - ``select`` never returns before its timeout with nothing in hand, whatever unit the system call counts in: a
   timer is never early, and a loop never spins through the last millisecond.
@@ -65,6 +65,10 @@ class Poller(BaseSelector):
 
     #: The kernel's books may hold an entry longer than its descriptor is open.
     outlives_close = False
+
+    #: True while the poller holds things that are ready and have not been returned: the next ``select`` must not
+    #: wait, and a loop that is about to sleep must not.  A poller that returns all it knows never has any.
+    has_backlog = False
 
     def __init__(self) -> None:
         self._keys: dict[int, SelectorKey] = {}
