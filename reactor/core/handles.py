@@ -48,7 +48,7 @@ class Handle:
         self.callback = None
 
     def is_cancelled(self) -> bool:
-        """Tell whether ``cancel`` was called."""
+        """Return True if ``cancel`` was called."""
         return self.callback is None
 
 
@@ -88,7 +88,7 @@ class Timer:
             self.queue.abandon_one()
 
     def is_cancelled(self) -> bool:
-        """Tell whether ``cancel`` was called."""
+        """Return True if ``cancel`` was called."""
         return self.target is None
 
     def postpone(self, when: float) -> None:

@@ -4,9 +4,9 @@ The turn itself is in ``engine``; this is its face: what a program may ask for, 
 everyone knows them, and the rules of who may ask and when.
 
 The loop belongs to the thread that runs it.  From any other thread, and from signal handlers of your own, there
-is ``call_soon_threadsafe``; every other method checks its thread and says so.  Whoever runs another loop already
-(Tk, asyncio, a second reactor) need not call ``run``: it watches ``fileno()``, waits no longer than
-``next_timeout()``, and calls ``run_once(0)``.
+is ``call_soon_threadsafe``; every other method checks its thread and says so.  A program that
+runs another loop already (Tk, asyncio, a second reactor) need not call ``run``: it watches ``fileno()``, waits no
+longer than ``next_timeout()``, and calls ``run_once(0)``.
 
 The loop composes the small parts of this folder and owns no network code.  Read next: ``reactor.net.reactor``,
 which adds the network's verbs, and ``reactor.net.stream``.
@@ -25,7 +25,7 @@ from weakref import WeakSet, ref
 
 from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
-from reactor.core.forking import cease_to_watch, watch_for_fork
+from reactor.core.forking import unwatch_for_fork, watch_for_fork
 from reactor.core.handles import Handle, Timer, uncallable
 from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
@@ -132,7 +132,7 @@ class Loop(Engine):
         self.registry.add(fileobj, EVENT_READ, partial(callback, *args) if args else callback)
 
     def remove_reader(self, fileobj: Any) -> bool:
-        """Cease to watch for reading; tell whether it was watched.  Call it before the file is closed."""
+        """Stop watching for reading; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_READ)
 
@@ -144,7 +144,7 @@ class Loop(Engine):
         self.registry.add(fileobj, EVENT_WRITE, partial(callback, *args) if args else callback)
 
     def remove_writer(self, fileobj: Any) -> bool:
-        """Cease to watch for writing; tell whether it was watched.  Call it before the file is closed."""
+        """Stop watching for writing; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_WRITE)
 
@@ -240,7 +240,7 @@ class Loop(Engine):
         self._signals.add(signum, callback, args)
 
     def remove_signal_handler(self, signum: int) -> bool:
-        """Put back the handler that *signum* had before; tell whether there was one of ours."""
+        """Put back the handler that *signum* had before; return True if there was one of ours."""
         self.check()
         return self._signals.remove(signum)
 
@@ -251,7 +251,7 @@ class Loop(Engine):
         self._begin()
         try:
             self._owner = self._thread_id()
-            self._signals.heed()
+            self._signals.start_waking()
             while not self._is_stopping:
                 self._turn(None)
         finally:
@@ -269,7 +269,7 @@ class Loop(Engine):
         try:
             self._owner = self._thread_id()
             if timeout != 0 and not self._ready:  # else it does not sleep, and needs nobody to wake it
-                self._signals.heed()
+                self._signals.start_waking()
             self._turn(timeout)
         finally:
             self._owner, self._is_stopping = None, False
@@ -292,7 +292,7 @@ class Loop(Engine):
         wake = partial(_wake, ref(self))
         try:
             self._owner = self._thread_id()
-            self._signals.heed()
+            self._signals.start_waking()
             if is_future:
                 self._be_woken_by(condition, wake)
             while not (value := is_met()):
@@ -327,11 +327,11 @@ class Loop(Engine):
         future.add_done_callback(wake)
 
     def is_closed(self) -> bool:
-        """Tell whether ``close`` was called."""
+        """Return True if ``close`` was called."""
         return self._is_closed
 
     def is_running(self) -> bool:
-        """Tell whether a turn is under way: inside a callback, yes."""
+        """Return True while the loop is being run: inside a callback, always."""
         return self._owner is not None
 
     def stop(self) -> None:
@@ -351,7 +351,7 @@ class Loop(Engine):
             raise UsageError("close() inside a callback: call stop(), and close() when run() has returned")
         self._signals.close()
         self._is_closed = True
-        cease_to_watch(self)
+        unwatch_for_fork(self)
         self._timers.clear()
         self._ready.clear()
         self._flushes.clear()
@@ -373,7 +373,7 @@ class Loop(Engine):
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``run_once(0)`` has something to do, apart from timers.
 
-        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask, and register it, anew.
+        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask again, register again.
         Raises NotHostable on select and poll, which have no such descriptor.
         """
         self.check()
@@ -435,7 +435,7 @@ class Loop(Engine):
 
     def _end(self) -> None:
         """Whose turn it was has been said by the caller: Ctrl-C strikes at a call, and may at this one."""
-        self._signals.cease()
+        self._signals.stop_waking()
         if self._foreign:
             self._wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
 
@@ -451,7 +451,7 @@ class Loop(Engine):
         self._foreign.clear()
         if self._owner != self._thread_id():
             self._owner = None
-            self._signals.cease()
+            self._signals.stop_waking()
 
     def reopen(self) -> None:
         """In a forked child: make the reactor usable again, with a poller of its own.

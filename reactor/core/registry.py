@@ -13,7 +13,7 @@ moment when the kernel says "ready" and the moment when the callback runs, becau
 Whatever is added is told to the kernel, even if the books say that it knows: numbers are reused behind our back,
 and asyncio's loops, which trust their books, never hear from such a descriptor again.
 
-Read next: ``loop``, whose dispatch is the other half of this.
+The other half of this is ``Engine._dispatch``, which compares the generations.  Read next: ``wakeup``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Registry:
         #: What waits, and knows who is registered.
         self.poller = poller
         self.probe: Probe | None = None
-        #: The number of the current turn; the loop increases it just before it polls.
+        #: The number of the current turn; the engine increases it just before it polls.
         self.turn = 0
         self._counters = counters
         self._report = report
@@ -93,7 +93,7 @@ class Registry:
             self.poller.register(fileobj, event, registration)
         else:
             # Told to the kernel even if the books say that nothing changes: the number may be another file's by
-            # now.
+            # now, of which the kernel has never heard.
             registration = key.data
             self.poller.modify(fd, key.events | event, registration)
         # Last, so that a kernel that refuses leaves the callback as it was.
@@ -102,13 +102,13 @@ class Registry:
             self.probe.registered(fd, event if key is None else key.events | event)
 
     def remove(self, fileobj: Any, event: int) -> bool:
-        """Cease to watch *fileobj* for *event*; tell whether it was watched.  It may be closed already."""
+        """Stop watching *fileobj* for *event*; return True if it was watched.  It may be closed already."""
         try:
             key = self.poller.get_key(fileobj)
         except KeyError:
             return False
         if not key.events & event:
-            return False
+            return False  # somebody waits for the other direction only
         # First, whatever the kernel says: a callback that was removed never runs, not even later in this turn.
         key.data.put(event, None, self.turn)
         rest = key.events & ~event
@@ -118,6 +118,7 @@ class Registry:
             except OSError as exc:
                 if exc.errno != errno.EBADF:
                     raise
+                # It was closed before it was removed, and somebody else still waits for the other direction.
                 rest = 0
                 self._drop_closed([key])
         else:
@@ -132,6 +133,7 @@ class Registry:
 
     def _drop(self, key: SelectorKey) -> None:
         """Empty a registration whose file is gone."""
+        # An event that was found ready in this turn still points to this registration, and finds it empty.
         key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
         if self.key_of(key.fd) is not None:
             self.poller.unregister(key.fd)
@@ -141,10 +143,13 @@ class Registry:
     def select(self, wait: float | None) -> list[tuple[SelectorKey, int]]:
         """Wait at most *wait* seconds and return what is ready; repair what the poller found out of order."""
         poller = self.poller
-        ready = poller.select(wait)
+        ready = poller.select(wait)  # here this program sleeps
+        # Repaired at once: what is wrong in the kernel's books is reported again at every call, and a loop that
+        # only ignored it would spin.
         if poller.strays:
             self._rebuild()
         if poller.closed:
+            # Also what the rebuilding has just found.  A fresh list, for to report them runs foreign code.
             closed, poller.closed = poller.closed, []
             self._drop_closed([key for fd in closed if (key := self.key_of(fd)) is not None])
         return ready
@@ -160,7 +165,7 @@ class Registry:
     def _drop_closed(self, keys: list[SelectorKey]) -> None:
         """Drop the registrations of descriptors that were closed without being removed, and say whose they were."""
         for key in keys:
-            callback = key.data.reader or key.data.writer
+            callback = key.data.reader or key.data.writer  # before it is forgotten: the report names it
             self._drop(key)
             self._counters.closed_descriptors += 1
             message = f"descriptor {key.fd} was closed while it was registered: remove its reader and writer first"
@@ -192,13 +197,15 @@ class Registry:
             try:
                 poller.register(key.fileobj, key.events, key.data)
             except (OSError, ValueError):
+                # Closed in the meantime, as the child of a fork was told to do with what is not its own.
                 key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
         self.poller = poller
 
 
 def _is_closed(fileobj: Any) -> bool:
-    """Tell whether a registered object has been closed by its owner; of a bare number nobody can tell."""
+    """Return True if a registered object has been closed by its owner; a bare number does not show it."""
     try:
-        return descriptor_of(fileobj) < 0
+        descriptor_of(fileobj)
     except ValueError:
         return True
+    return False

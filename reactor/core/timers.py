@@ -13,7 +13,8 @@ Dead triples are swept in one pass when they are the larger half, so a server th
 every request holds at most twice what is alive.  The rejected choice is a timer wheel (Netty): faster to insert,
 but it rounds every instant to its tick, and a heap in C costs less than a wheel in Python.
 
-This file knows no clock: time comes in as an argument.  Read next: ``loop``, which asks what is due once a turn.
+This file knows no clock: time comes in as an argument.  ``engine`` asks what is due once a turn.  Read next:
+``reactor.core.polling.contract``, for the other thing that a loop waits for.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class TimerQueue:
         #: Called with the new instant when a timer was moved and may now be the first: a host may have to be woken.
         self.moved_earlier: Callable[[float], object] | None = None
         self._heap: list[tuple[float, int, Timer]] = []
+        #: How many triples of the heap are dead, so that ``len`` and the sweep need not look.
         self._dead = 0
         self._next_entry = count().__next__
 
@@ -70,6 +72,7 @@ class TimerQueue:
 
     def push(self, timer: Timer) -> None:
         """Queue *timer* at ``timer.when``."""
+        # Tuples are compared from the left, and no two have the same entry: timers are never compared.
         timer.entry = entry = self._next_entry()
         heappush(self._heap, (timer.when, entry, timer))
 
@@ -89,6 +92,7 @@ class TimerQueue:
             return
         timer.when = when
         if queued:
+            # Its old triple cannot be taken out of the middle of a heap; it is dead from here on, and may be swept.
             timer.entry = NOT_QUEUED
             self.abandon_one()
         self.push(timer)
@@ -99,6 +103,7 @@ class TimerQueue:
         """Note that one triple of the heap is dead; sweep them if they are the larger half."""
         self._dead += 1
         if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self._heap):
+            # Linear, but paid for by as many cancellations: a constant each.
             self._heap = [triple for triple in self._heap if triple[2].entry == triple[1]]
             heapify(self._heap)
             self._dead = 0
@@ -114,12 +119,14 @@ class TimerQueue:
         while heap and heap[0][0] <= now:
             when, entry, timer = heappop(heap)
             if timer.entry != entry:
+                # Cancelled, or moved to an earlier instant: this triple is dead.
                 self._dead -= 1
             elif timer.when > when:
+                # Moved to a later instant since it was pushed: this is where that is paid for.
                 self.push(timer)
             else:
                 timer.entry = NOT_QUEUED
-                timer.callback = timer.target
+                timer.callback = timer.target  # only now can it be run; see ``handles``
                 if timer.interval is not None:
                     # The same as so many whole intervals and one more, but ``//`` overflows if the interval is
                     # tiny.
@@ -144,13 +151,14 @@ class TimerQueue:
         while heap:
             when, entry, timer = heap[0]
             if timer.entry == entry:
-                return when
+                return when  # perhaps not its instant any more, but never a later one than that
             heappop(heap)
             self._dead -= 1
         return None
 
     def clear(self) -> None:
         """Forget every timer."""
+        # A timer that outlives its loop may still be cancelled; it must not count itself as dead in here then.
         for _, _, timer in self._heap:
             timer.entry = NOT_QUEUED
         self._heap.clear()

@@ -3,7 +3,7 @@
 The argument comes first, since a program may depend on it; the variable lets an operator or a test decide for a
 program that does not care.  A name that this system does not know is refused rather than replaced: whoever asks for
 epoll wants to measure epoll.  Only the module of the poller that is chosen is loaded.  Read next:
-``reactor.core.registry``, which is given the poller.
+``reactor.core.registry``, which is given the poller; ``forked`` stands in its place in a forked child.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ a selector of the standard library, or anyone's own, is dressed as one (see ``fo
 - An event for a descriptor that is not registered is not hidden.  It is counted in ``strays``, for it means that
   the kernel still watches something which nobody here can switch off.
 - A descriptor that was closed while it was registered is found and put into ``closed`` instead of raising, or of
-  being reported ready for ever.
+  being reported ready again and again.
 - ``drop`` closes what the poller itself holds in the kernel and touches nothing that a parent process shares.
 
 The shared part below keeps the books: a dictionary from descriptor to ``selectors.SelectorKey``.  A backend adds
@@ -145,8 +145,8 @@ class Poller(BaseSelector):
 
     @abstractmethod
     def _change(self, fd: int, events: int) -> None:
-        """Watch *fd* for other events; if the kernel forgot it (closed, and its number reused), watch it anew."""
+        """Watch *fd* for other events; if the kernel forgot it (closed, and its number reused), watch it again."""
 
     @abstractmethod
     def _forget(self, fd: int) -> None:
-        """Cease to watch *fd*, which may be closed."""
+        """Stop watching *fd*, which may be closed."""
