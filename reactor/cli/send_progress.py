@@ -171,7 +171,7 @@ class RichDisplay:
         )
         self._bar.update(
             self._task, completed=progress.bytes, total=progress.all_bytes or None, detail=detail,
-            description=progress.name[:NAME] or "waiting", refresh=True,
+            description=printable(progress.name)[:NAME] or "waiting", refresh=True,
         )  # fmt: skip
 
     def close(self) -> None:
