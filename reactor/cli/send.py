@@ -19,6 +19,7 @@ from reactor.cli.arguments import add_machinery, heed_accel, seconds
 from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.send_progress import bytes_text, make_display, spell_time
 from reactor.cli.terminal import result, tell
+from reactor.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +103,7 @@ def conclude(outcomes: list[Outcome], seconds_taken: float, arguments: argparse.
     kept = [outcome for outcome in outcomes if outcome.state is State.KEPT]
     if arguments.verbose:
         for outcome in kept:
-            result(f"{outcome.name}: {bytes_text(outcome.size)} kept")
+            result(f"{printable(outcome.name)}: {bytes_text(outcome.size)} kept")
     if not arguments.quiet:
         result(summary(kept, len(outcomes), seconds_taken))
     return DONE if len(kept) == len(outcomes) else FAILED

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from reactor.cli.terminal import tell
+from reactor.printable import printable
 
 if TYPE_CHECKING:
     from typing import Any, Protocol, TextIO
@@ -91,7 +92,9 @@ def line_of(progress: Progress, rate: float, width: int) -> str:
     share = progress.bytes / progress.all_bytes if progress.all_bytes else progress.files / progress.all_files
     filled = int(BAR * share)
     files = f", {progress.files:,}/{progress.all_files:,} files" if progress.all_files > 1 else ""
-    name = progress.name if len(progress.name) <= NAME else progress.name[: NAME - 1] + "…"
+    name = printable(progress.name)
+    if len(name) > NAME:
+        name = name[: NAME - 1] + "…"
     text = (
         f"[{'#' * filled}{'-' * (BAR - filled)}] {share:4.0%} {bytes_text(progress.bytes)} of "
         f"{bytes_text(progress.all_bytes)}{files}, {bytes_text(rate)}/s, "
@@ -168,7 +171,7 @@ class RichDisplay:
         )
         self._bar.update(
             self._task, completed=progress.bytes, total=progress.all_bytes or None, detail=detail,
-            description=progress.name[:NAME] or "waiting", refresh=True,
+            description=printable(progress.name)[:NAME] or "waiting", refresh=True,
         )  # fmt: skip
 
     def close(self) -> None:

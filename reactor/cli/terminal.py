@@ -13,6 +13,8 @@ import sys
 from io import FileIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
+from reactor.printable import printable
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -37,13 +39,16 @@ def result(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a line about what goes on, for a person.  Never raises: if nobody reads it, nothing is lost."""
-    _write(sys.stderr, f"{text}\n")
+    """Write a line about what goes on, for a person; what is not printable is escaped, for a peer may be quoted.
+
+    Never raises: if nobody reads it, nothing is lost.
+    """
+    _write(sys.stderr, f"{printable(text)}\n")
 
 
 def announce(text: str) -> None:
     """Write a line to stdout for whoever waits for it, a script perhaps; a server does not care if nobody does."""
-    _write(sys.stdout, f"{text}\n")
+    _write(sys.stdout, f"{printable(text)}\n")
 
 
 def progress(text: str) -> None:

@@ -1,6 +1,7 @@
 """What a reactor counted since it was made: nothing that went wrong goes unseen, even where nothing is printed.
 
 Plain integers, increased by the reactor's own thread only, so reading them from anywhere is safe and costs nothing.
+Read next: ``reports``.
 """
 
 from __future__ import annotations

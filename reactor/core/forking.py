@@ -3,7 +3,7 @@
 The child inherits every descriptor, the poller's among them, and an epoll set is shared, not copied: a child that
 unregisters "its" connections unregisters the parent's.  asyncio and uvloop leave this to luck.  Here every open
 reactor is told in the child, before any other Python code runs there.  It lets go of the poller without a word to
-the kernel and refuses to run until it is opened anew.
+the kernel and refuses to run until it is opened again.
 
 ``os.register_at_fork`` has no opposite, so it is called once for the process, with a set that holds the open
 reactors weakly: a reactor that was closed or collected is told nothing.
@@ -32,7 +32,7 @@ def watch_for_fork(reactor: Any, ops: Ops) -> None:
         ops.after_fork_in_child(_tell_all)
 
 
-def cease_to_watch(reactor: Any) -> None:
+def unwatch_for_fork(reactor: Any) -> None:
     """Forget *reactor*: it is closed."""
     _open_reactors.discard(reactor)
 

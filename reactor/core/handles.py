@@ -17,12 +17,23 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from typing import Any
 
+
+def uncallable(verb: str, callback: object) -> TypeError:
+    """Return the error for a *callback* that *verb* was given and that nobody can call."""
+    return TypeError(f"{verb}() takes a function to be called, not a {type(callback).__name__}")
+
+
 #: ``Timer.entry`` of a timer that lies in no queue.
 NOT_QUEUED = -1
 
 
 class Handle:
-    """A callback to be run once, soon."""
+    """A callback to be run once, soon.
+
+    Any thread may call ``cancel``: it is one assignment, which the loop either sees or comes to too late.  So the
+    thread that asked with ``call_soon_threadsafe`` may take its request back, but only in the loop's own thread is
+    it certain that a callback which has not run yet never will.
+    """
 
     __slots__ = ("args", "callback")
 
@@ -31,12 +42,13 @@ class Handle:
         self.args = args
 
     def cancel(self) -> None:
-        """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        """Take the callback back.  Calling it twice, or too late, does nothing.  Any thread; see above."""
+        # The arguments stay.  If they were emptied here, a loop that has just read the callback would call it
+        # without them.
         self.callback = None
-        self.args = ()
 
     def is_cancelled(self) -> bool:
-        """Tell whether ``cancel`` was called."""
+        """Return True if ``cancel`` was called."""
         return self.callback is None
 
 
@@ -44,7 +56,8 @@ class Timer:
     """A callback to be run at the instant ``when``, by the reactor's clock; every ``interval`` seconds if that is
     set.
 
-    Made by ``call_later``, ``call_at`` and ``call_every``.  To be used in the reactor's thread only.
+    Made by ``call_later``, ``call_at`` and ``call_every``.  ``cancel`` and ``reschedule`` raise WrongThread, and
+    change nothing, in another thread than the one that runs the reactor: threads cannot share the heap.
     """
 
     __slots__ = ("args", "callback", "entry", "interval", "queue", "target", "when")
@@ -67,6 +80,7 @@ class Timer:
 
     def cancel(self) -> None:
         """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
+        self.queue.check()
         self.callback = self.target = None
         self.args = ()
         if self.entry != NOT_QUEUED:
@@ -74,13 +88,18 @@ class Timer:
             self.queue.abandon_one()
 
     def is_cancelled(self) -> bool:
-        """Tell whether ``cancel`` was called."""
+        """Return True if ``cancel`` was called."""
         return self.target is None
 
     def postpone(self, when: float) -> None:
-        """Move the timer to the instant *when*, as ``reschedule``, which this is without a call if the timer
-        waits and *when* is later: an idle timeout is pushed back at every message."""
-        if self.entry != NOT_QUEUED and when >= self.when:
+        """Move the timer to the instant *when*, as ``reschedule``.
+
+        If the timer waits and *when* is a later float, as when an idle timeout is pushed back at every message,
+        this is one assignment (70 ns).
+        """
+        if self.entry != NOT_QUEUED and type(when) is float and when >= self.when:
+            # The thread is not checked here: that would cost 150 ns a message, and one assignment, which leaves the
+            # heap alone, does no harm from any thread.
             self.when = when
         else:
             self.reschedule(when)
@@ -88,9 +107,7 @@ class Timer:
     def reschedule(self, when: float) -> None:
         """Move the timer to the instant *when*, whether it is still waiting, just due, or already ran.
 
-        Moving a waiting timer to a later instant costs two assignments.  A cancelled timer stays cancelled.  Raises
-        OptionError if *when* is NaN.
+        A cancelled timer stays cancelled.  Raises OptionError if *when* is NaN or does not fit into a float,
+        TypeError if it is no number; the timer stays where it was then.
         """
-        if self.target is not None:
-            self.queue.move(self, when)
-            self.callback = None
+        self.queue.move(self, when)

@@ -4,9 +4,9 @@ The turn itself is in ``engine``; this is its face: what a program may ask for, 
 everyone knows them, and the rules of who may ask and when.
 
 The loop belongs to the thread that runs it.  From any other thread, and from signal handlers of your own, there
-is ``call_soon_threadsafe``; every other method checks its thread and says so.  Whoever runs another loop already
-(Tk, asyncio, a second reactor) need not call ``run``: it watches ``fileno()``, waits no longer than
-``next_timeout()``, and calls ``run_once(0)``.
+is ``call_soon_threadsafe``; every other method checks its thread and says so.  A program that
+runs another loop already (Tk, asyncio, a second reactor) need not call ``run``: it watches ``fileno()``, waits no
+longer than ``next_timeout()``, and calls ``run_once(0)``.
 
 The loop composes the small parts of this folder and owns no network code.  Read next: ``reactor.net.reactor``,
 which adds the network's verbs, and ``reactor.net.stream``.
@@ -21,16 +21,17 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from weakref import WeakSet, ref
 
 from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
-from reactor.core.forking import cease_to_watch, watch_for_fork
-from reactor.core.handles import Handle, Timer
+from reactor.core.forking import unwatch_for_fork, watch_for_fork
+from reactor.core.handles import Handle, Timer, uncallable
 from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
-from reactor.core.registry import ForkedPoller, poller_name
+from reactor.core.polling.forked import ForkedPoller
 from reactor.core.reports import log_failure
-from reactor.core.timers import NOT_A_NUMBER
+from reactor.core.timers import seconds
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
 from reactor.limits import ACCEPT_BATCH
 
@@ -54,7 +55,7 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id")
+    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id", "_woken_by")
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Loop(Engine):
         try:
             super().__init__(poller, clock, ops)
         except BaseException:
-            if poller is not selector:
+            if not isinstance(selector, BaseSelector):  # else it is the caller's, who has no loop for it now
                 poller.close()
             raise
         self._choice = selector
@@ -77,7 +78,10 @@ class Loop(Engine):
         self._thread_id = ops.thread_id
         #: The instant up to which a host believes that it may sleep.
         self._announced: float | None = None
+        self._timers.check = self._check_thread
         self._timers.moved_earlier = self._wake_host
+        #: Futures that will ring when they are done and cannot be told otherwise; see ``_be_woken_by``.
+        self._woken_by: WeakSet[Any] = WeakSet()
         self._is_closed = False
         self._reserve = Reserve(ops)
         watch_for_fork(self, ops)
@@ -93,8 +97,8 @@ class Loop(Engine):
 
     @property
     def selector_name(self) -> str:
-        """The name of the poller in use, such as "epoll"."""
-        return poller_name(self.registry.poller)
+        """The name of the poller in use, such as "epoll"; of a foreign selector that of its class."""
+        return self.registry.poller.name
 
     def time(self) -> float:
         """Return the present instant of this loop's clock, in seconds; only differences mean anything."""
@@ -112,6 +116,8 @@ class Loop(Engine):
         """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
         receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_acceptor", callback)
         return Acceptor(self, listener, callback, self._reserve, batch)
 
     def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
@@ -121,20 +127,24 @@ class Loop(Engine):
         Raises ValueError for what is not an open file, OSError for what cannot be watched (EPERM: a regular file).
         """
         self.check()
+        if not callable(callback):
+            raise uncallable("add_reader", callback)
         self.registry.add(fileobj, EVENT_READ, partial(callback, *args) if args else callback)
 
     def remove_reader(self, fileobj: Any) -> bool:
-        """Cease to watch for reading; tell whether it was watched.  Call it before the file is closed."""
+        """Stop watching for reading; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_READ)
 
     def add_writer(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` whenever *fileobj* takes bytes without blocking; else as ``add_reader``."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_writer", callback)
         self.registry.add(fileobj, EVENT_WRITE, partial(callback, *args) if args else callback)
 
     def remove_writer(self, fileobj: Any) -> bool:
-        """Cease to watch for writing; tell whether it was watched.  Call it before the file is closed."""
+        """Stop watching for writing; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_WRITE)
 
@@ -142,38 +152,57 @@ class Loop(Engine):
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
         """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in order of the calls."""
-        if self._owner is None or self._thread_id() != self._owner:
+        is_inside = self._owner is not None and self._thread_id() == self._owner
+        if not is_inside:
             self.check()
+        if not callable(callback):
+            raise uncallable("call_soon", callback)
+        if not is_inside:
             self._wake_host(-inf)
         handle = Handle(callback, args)
         self._ready.append(handle)
         return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free."""
-        return self.call_at(self.clock() + delay, callback, *args)
+        """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free.
+
+        Raises OptionError if *delay* is NaN or does not fit into a float, TypeError if it is no number.
+        """
+        return self._arm("call_later", self.clock() + seconds(delay, "delay"), callback, args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed."""
-        self.check()
-        return self._arm(Timer(when, callback, args, self._timers))
+        """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed.
+
+        Raises OptionError if *when* is NaN or does not fit into a float, TypeError if it is no number.
+        """
+        return self._arm("call_at", seconds(when, "when"), callback, args)
 
     def call_every(self, interval: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Run ``callback(*args)`` every *interval* seconds, first in *interval* seconds, until it is cancelled.
 
-        The rhythm does not drift; beats that are missed because the loop was busy are left out.
-        Raises OptionError unless *interval* is positive.
+        The rhythm does not drift; beats that are missed because the loop was busy are left out, so an interval
+        that is shorter than a turn means once a turn.  Raises OptionError unless *interval* is positive, TypeError
+        if it is no number.
         """
-        self.check()
+        interval = seconds(interval, "interval")
         if not interval > 0:
             raise OptionError(f"interval must be a positive number of seconds, not {interval!r}")
-        return self._arm(Timer(self.clock() + interval, callback, args, self._timers, interval))
+        return self._arm("call_every", self.clock() + interval, callback, args, interval)
 
-    def _arm(self, timer: Timer) -> Timer:
-        if timer.when != timer.when:
-            raise OptionError(NOT_A_NUMBER)
+    def _arm(
+        self,
+        verb: str,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        interval: float | None = None,
+    ) -> Timer:
+        self.check()
+        if not callable(callback):
+            raise uncallable(verb, callback)
+        timer = Timer(when, callback, args, self._timers, interval)
         self._timers.push(timer)
-        self._wake_host(timer.when)
+        self._wake_host(when)
         return timer
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
@@ -183,6 +212,8 @@ class Loop(Engine):
         """
         if self._is_closed:
             raise ReactorClosed("the reactor is closed: it runs no more callbacks")
+        if not callable(callback):
+            raise uncallable("call_soon_threadsafe", callback)
         handle = Handle(callback, args)
         self._foreign.append(handle)
         self._wakeup.ring()
@@ -190,17 +221,26 @@ class Loop(Engine):
 
     def call_at_turn_end(self, callback: Callable[[], object]) -> None:
         """Run *callback* once, as the last step of this turn: for what is better sent in one piece.  Inside a
-        turn only."""
+        turn only; a turn that is still to come does not wait then."""
+        is_inside = self._owner is not None and self._thread_id() == self._owner
+        if not is_inside:
+            self.check()
+        if not callable(callback):
+            raise uncallable("call_at_turn_end", callback)
         self._flushes.append(callback)
+        if not is_inside:
+            self._wake_host(-inf)
 
     def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` as an ordinary callback for each *signum*.  Main thread only (else
         OptionError)."""
         self.check()
+        if not callable(callback):
+            raise uncallable("add_signal_handler", callback)
         self._signals.add(signum, callback, args)
 
     def remove_signal_handler(self, signum: int) -> bool:
-        """Put back the handler that *signum* had before; tell whether there was one of ours."""
+        """Put back the handler that *signum* had before; return True if there was one of ours."""
         self.check()
         return self._signals.remove(signum)
 
@@ -211,7 +251,7 @@ class Loop(Engine):
         self._begin()
         try:
             self._owner = self._thread_id()
-            self._signals.heed()
+            self._signals.start_waking()
             while not self._is_stopping:
                 self._turn(None)
         finally:
@@ -219,12 +259,17 @@ class Loop(Engine):
             self._end()
 
     def run_once(self, timeout: float | None = None) -> None:
-        """Do one turn, which waits at most *timeout* seconds (None: until something happens)."""
+        """Do one turn, which waits at most *timeout* seconds (None: until something happens).
+
+        Raises what ``run`` raises, OptionError and TypeError for a *timeout* that is no number of seconds.
+        """
+        if timeout is not None and timeout != 0:
+            timeout = seconds(timeout, "timeout")
         self._begin()
         try:
             self._owner = self._thread_id()
             if timeout != 0 and not self._ready:  # else it does not sleep, and needs nobody to wake it
-                self._signals.heed()
+                self._signals.start_waking()
             self._turn(timeout)
         finally:
             self._owner, self._is_stopping = None, False
@@ -235,17 +280,21 @@ class Loop(Engine):
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
-        DeadlineExceeded (a TimeoutError) after *timeout* seconds.  After ``stop()`` it returns None.
+        DeadlineExceeded (a TimeoutError) after *timeout* seconds, TypeError for any other *condition*, and
+        otherwise what ``run_once`` raises.  After ``stop()`` it returns None.
         """
         is_future = hasattr(condition, "done") and hasattr(condition, "result")
         is_met = condition.done if is_future else condition
-        if is_future and hasattr(condition, "add_done_callback"):
-            condition.add_done_callback(self._wake_for_future)
-        deadline = None if timeout is None else self.clock() + timeout
+        if not callable(is_met):
+            raise TypeError(f"run_until() takes a future or a function, not a {type(is_met).__name__}")
+        deadline = None if timeout is None else self.clock() + seconds(timeout, "timeout")
         self._begin()
+        wake = partial(_wake, ref(self))
         try:
             self._owner = self._thread_id()
-            self._signals.heed()
+            self._signals.start_waking()
+            if is_future:
+                self._be_woken_by(condition, wake)
             while not (value := is_met()):
                 if self._is_stopping:
                     return None
@@ -256,18 +305,33 @@ class Loop(Engine):
         finally:
             self._owner, self._is_stopping = None, False
             self._end()
+            if is_future and hasattr(condition, "remove_done_callback"):
+                condition.remove_done_callback(wake)
         return condition.result() if is_future else value
 
-    def _wake_for_future(self, future: object) -> None:
-        """A future may be completed by any thread, and after the loop is gone."""
-        self._wakeup.ring()
+    def _be_woken_by(self, future: Any, wake: Callable[[object], None]) -> None:
+        """Have *future* call *wake* when it is done, if it can: any thread may complete it while the loop sleeps.
+
+        A future that takes no callback back, such as those of ``concurrent.futures``, is given one once, however
+        often it is waited for: a program that asks again and again with a short timeout would pile them up.
+        """
+        if not hasattr(future, "add_done_callback"):
+            return
+        if not hasattr(future, "remove_done_callback"):
+            if future in self._woken_by:
+                return
+            try:
+                self._woken_by.add(future)
+            except TypeError:  # it has no weak references, so it cannot be remembered without being kept alive
+                pass
+        future.add_done_callback(wake)
 
     def is_closed(self) -> bool:
-        """Tell whether ``close`` was called."""
+        """Return True if ``close`` was called."""
         return self._is_closed
 
     def is_running(self) -> bool:
-        """Tell whether a turn is under way: inside a callback, yes."""
+        """Return True while the loop is being run: inside a callback, always."""
         return self._owner is not None
 
     def stop(self) -> None:
@@ -287,7 +351,7 @@ class Loop(Engine):
             raise UsageError("close() inside a callback: call stop(), and close() when run() has returned")
         self._signals.close()
         self._is_closed = True
-        cease_to_watch(self)
+        unwatch_for_fork(self)
         self._timers.clear()
         self._ready.clear()
         self._flushes.clear()
@@ -310,7 +374,7 @@ class Loop(Engine):
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``run_once(0)`` has something to do, apart from timers.
 
-        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask, and register it, anew.
+        If ``counters.poller_rebuilds`` has grown, the descriptor is another one: ask again, register again.
         Raises NotHostable on select and poll, which have no such descriptor.
         """
         self.check()
@@ -343,6 +407,8 @@ class Loop(Engine):
     def set_exception_handler(self, handler: Callable[[BaseException, object], object] | None) -> None:
         """Have ``handler(exc, source)`` told what callbacks and protocols let escape; None: it is logged."""
         self.check()
+        if handler is not None and not callable(handler):
+            raise uncallable("set_exception_handler", handler)
         self.reports.handler = log_failure if handler is None else handler
 
     # -- who may call, and when --------------------------------------------------------------------------------
@@ -351,6 +417,10 @@ class Loop(Engine):
         """Raise unless the loop is open and is not being run by another thread."""
         if self._is_closed:
             raise ReactorClosed("the reactor is closed: make a new one")
+        self._check_thread()
+
+    def _check_thread(self) -> None:
+        """Raise WrongThread if another thread runs the loop.  A timer may be cancelled when the loop is closed."""
         owner = self._owner
         if owner is not None and owner != self._thread_id():
             raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")
@@ -366,7 +436,7 @@ class Loop(Engine):
 
     def _end(self) -> None:
         """Whose turn it was has been said by the caller: Ctrl-C strikes at a call, and may at this one."""
-        self._signals.cease()
+        self._signals.stop_waking()
         if self._foreign:
             self._wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
 
@@ -383,7 +453,7 @@ class Loop(Engine):
         self._unserved.clear()
         if self._owner != self._thread_id():
             self._owner = None
-            self._signals.cease()
+            self._signals.stop_waking()
 
     def reopen(self) -> None:
         """In a forked child: make the reactor usable again, with a poller of its own.
@@ -400,3 +470,10 @@ class Loop(Engine):
         self._signals.reopen(self._wakeup.ring)
         if self._foreign:
             self._wakeup.ring()
+
+
+def _wake(loop: ref[Loop], future: object) -> None:
+    """Ring the bell of *loop* for a *future* that is done; it may be done when the loop is gone."""
+    alive = loop()
+    if alive is not None:
+        alive._wakeup.ring()

@@ -6,7 +6,7 @@ name; what is done to an open socket goes through that socket's own methods.  So
 the very same code, and a test can make any one call fail.
 
 Each method is the system's own call under its own name, with the failure modes of its manual page: no policy lives
-here.  Read next: ``reactor.core.loop`` for who is given it, ``reactor.testing`` for what can take its place.
+here.  ``reactor.testing`` has what can take its place.  Read next: ``probe``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """The places at which a reactor can be watched.
 
-A probe is an object with the methods below; ``Reactor.set_probe`` installs one.  Whoever wants to record, draw or
-count what the loop does derives from ``Probe`` and overrides what it needs; the loop itself never imports a
-recorder. Without a probe each place costs one ``is not None``.
+A probe is an object with the methods below; ``Reactor.set_probe`` installs one.  To record, draw or
+count what the loop does, derive from ``Probe`` and override what you need; the loop itself never imports a
+recorder.  Without a probe each place costs one ``is not None``.
 
 The methods are called in the reactor's thread, in the middle of its work: they must return soon and must not touch
-the reactor.  What they raise is not caught.  Read next: ``reactor.core.loop``, which calls most of them.
+the reactor.  What they raise is not caught.  ``engine`` calls most of them.  Read next: ``counters``,
+which are always on.
 """
 
 from __future__ import annotations

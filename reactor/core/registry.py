@@ -13,18 +13,19 @@ moment when the kernel says "ready" and the moment when the callback runs, becau
 Whatever is added is told to the kernel, even if the books say that it knows: numbers are reused behind our back,
 and asyncio's loops, which trust their books, never hear from such a descriptor again.
 
-Read next: ``loop``, whose dispatch is the other half of this.
+The other half of this is ``Engine._dispatch``, which compares the generations.  Read next: ``wakeup``.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 from reactor.core.counters import Counters
-from reactor.core.polling.contract import Poller, bounded, descriptor_of
-from reactor.errors import DescriptorClosed, ForkedReactor, NotHostable
+from reactor.core.polling.contract import Poller, descriptor_of
+from reactor.core.polling.forked import ForkedPoller
+from reactor.errors import DescriptorClosed, NotHostable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -56,27 +57,18 @@ class Registration:
 class Registry:
     """The registrations of one reactor, and the poller that watches them."""
 
-    __slots__ = ("_counters", "_ours", "_poller", "_report", "probe", "turn")
+    __slots__ = ("_counters", "_report", "poller", "probe", "turn")
 
     def __init__(
-        self, poller: BaseSelector, counters: Counters, report: Callable[[BaseException, object], None]
+        self, poller: Poller, counters: Counters, report: Callable[[BaseException, object], None]
     ) -> None:
-        self._use(poller)
+        #: What waits, and knows who is registered.
+        self.poller = poller
         self.probe: Probe | None = None
-        #: The number of the current turn; the loop increases it just before it polls.
+        #: The number of the current turn; the engine increases it just before it polls.
         self.turn = 0
         self._counters = counters
         self._report = report
-
-    @property
-    def poller(self) -> BaseSelector:
-        """What waits: one of ours, or any other selector."""
-        return self._poller
-
-    def _use(self, poller: BaseSelector) -> None:
-        self._poller = poller
-        #: The same if it is one of ours, which promise more (see ``polling.contract``), else None.
-        self._ours = poller if isinstance(poller, Poller) else None
 
     # -- what is watched ---------------------------------------------------------------------------------------
 
@@ -89,35 +81,44 @@ class Registry:
         fd = descriptor_of(fileobj)
         key = self.key_of(fd)
         if key is not None and _is_closed(key.fileobj):
+            # The file was closed while it was registered, and its number has a new owner.  If it lives on under
+            # another number (a duplicate), an epoll set goes on to report it, now in the new owner's name: only a
+            # new set forgets it.
             self._drop(key)
-            self._renew()
+            if self.poller.outlives_close:
+                self._rebuild()
             key = None
         if key is None:
             registration = Registration()
             self.poller.register(fileobj, event, registration)
         else:
+            # Told to the kernel even if the books say that nothing changes: the number may be another file's by
+            # now, of which the kernel has never heard.
             registration = key.data
-            self._change(key, key.events | event)
+            self.poller.modify(fd, key.events | event, registration)
+        # Last, so that a kernel that refuses leaves the callback as it was.
         registration.put(event, callback, self.turn)
         if self.probe is not None:
             self.probe.registered(fd, event if key is None else key.events | event)
 
     def remove(self, fileobj: Any, event: int) -> bool:
-        """Cease to watch *fileobj* for *event*; tell whether it was watched.  It may be closed already."""
+        """Stop watching *fileobj* for *event*; return True if it was watched.  It may be closed already."""
         try:
-            key = self._poller.get_key(fileobj)
-        except (KeyError, ValueError, RuntimeError):
+            key = self.poller.get_key(fileobj)
+        except KeyError:
             return False
         if not key.events & event:
-            return False
+            return False  # somebody waits for the other direction only
+        # First, whatever the kernel says: a callback that was removed never runs, not even later in this turn.
         key.data.put(event, None, self.turn)
         rest = key.events & ~event
         if rest:
             try:
-                self._change(key, rest)
+                self.poller.modify(key.fd, rest, key.data)
             except OSError as exc:
                 if exc.errno != errno.EBADF:
                     raise
+                # It was closed before it was removed, and somebody else still waits for the other direction.
                 rest = 0
                 self._drop_closed([key])
         else:
@@ -128,38 +129,11 @@ class Registry:
 
     def key_of(self, fd: int) -> SelectorKey | None:
         """Return the selector's key of descriptor *fd*, None if nobody waits for it."""
-        if self._ours is not None:
-            return self._ours.key_of(fd)
-        try:
-            return self._poller.get_map()[fd]
-        except KeyError:
-            return None
-
-    def _change(self, key: SelectorKey, events: int) -> None:
-        """Have the kernel watch for *events*, whatever it believes to know about the descriptor."""
-        if events == key.events and self._ours is None:
-            # A foreign selector may spare itself a modification that changes nothing; these two calls it cannot.
-            self.poller.unregister(key.fd)
-            self.poller.register(key.fileobj, events, key.data)
-            return
-        try:
-            self.poller.modify(key.fd, events, key.data)
-        except OSError as exc:
-            if exc.errno != errno.ENOENT:
-                raise
-            if self.key_of(key.fd) is not None:
-                self.poller.unregister(key.fd)
-            self.poller.register(key.fileobj, events, key.data)
-
-    def _renew(self) -> None:
-        """A file was closed while it was registered and its number has a new owner.  If the file lives on under
-        another number, an epoll set goes on to report it, now in the new owner's name: only a new set forgets
-        it."""
-        if self._ours is not None and self._ours.outlives_close:
-            self._rebuild(self._ours)
+        return self.poller.key_of(fd)
 
     def _drop(self, key: SelectorKey) -> None:
         """Empty a registration whose file is gone."""
+        # An event that was found ready in this turn still points to this registration, and finds it empty.
         key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
         if self.key_of(key.fd) is not None:
             self.poller.unregister(key.fd)
@@ -168,19 +142,21 @@ class Registry:
 
     def select(self, wait: float | None) -> list[tuple[SelectorKey, int]]:
         """Wait at most *wait* seconds and return what is ready; repair what the poller found out of order."""
-        poller = self._ours
-        if poller is None:
-            return self._poller.select(bounded(wait))
-        ready = poller.select(wait)
+        poller = self.poller
+        ready = poller.select(wait)  # here this program sleeps
+        # Repaired at once: what is wrong in the kernel's books is reported again at every call, and a loop that
+        # only ignored it would spin.
         if poller.strays:
-            self._rebuild(poller)
+            self._rebuild()
         if poller.closed:
+            # Also what the rebuilding has just found.  A fresh list, for to report them runs foreign code.
             closed, poller.closed = poller.closed, []
             self._drop_closed([key for fd in closed if (key := self.key_of(fd)) is not None])
         return ready
 
-    def _rebuild(self, poller: Poller) -> None:
+    def _rebuild(self) -> None:
         """Replace the kernel's set, which watches something that cannot be removed from it any more."""
+        poller = self.poller
         self._counters.stray_wakeups += poller.strays
         poller.strays = 0
         poller.rebuild()
@@ -189,7 +165,7 @@ class Registry:
     def _drop_closed(self, keys: list[SelectorKey]) -> None:
         """Drop the registrations of descriptors that were closed without being removed, and say whose they were."""
         for key in keys:
-            callback = key.data.reader or key.data.writer
+            callback = key.data.reader or key.data.writer  # before it is forgotten: the report names it
             self._drop(key)
             self._counters.closed_descriptors += 1
             message = f"descriptor {key.fd} was closed while it was registered: remove its reader and writer first"
@@ -199,11 +175,10 @@ class Registry:
 
     def fileno(self) -> int:
         """Return the poller's own descriptor.  Raises NotHostable if it has none."""
-        poller = self.poller
-        fd = poller.fileno() if hasattr(poller, "fileno") else -1
+        fd = self.poller.fileno()
         if fd < 0:
-            raise NotHostable(f"{poller_name(poller)} has no descriptor that another loop could watch: use epoll")
-        return int(fd)
+            raise NotHostable(f"{self.poller.name} has no descriptor that another loop could watch: use epoll")
+        return fd
 
     def forget_after_fork(self) -> None:
         """In a forked child: let go of the poller that the parent uses, and put one in its place that refuses.
@@ -212,59 +187,25 @@ class Registry:
         to read: a new number says that the turn is over.
         """
         self.turn += 1
-        forked = ForkedPoller({key.fd: key for key in self.poller.get_map().values()})
-        if self._ours is not None:
-            self._ours.drop()
-        else:
-            self._poller.close()
-        self._use(forked)
+        forked = ForkedPoller(dict(self.poller.get_map()))  # a copy: to drop a poller empties its books
+        self.poller.drop()
+        self.poller = forked
 
-    def move_to(self, poller: BaseSelector) -> None:
+    def move_to(self, poller: Poller) -> None:
         """Register with *poller* everything that is registered now and still open, and use it from here on."""
         for key in self.poller.get_map().values():
             try:
                 poller.register(key.fileobj, key.events, key.data)
             except (OSError, ValueError):
+                # Closed in the meantime, as the child of a fork was told to do with what is not its own.
                 key.data.put(EVENT_READ | EVENT_WRITE, None, self.turn)
-        self._use(poller)
-
-
-class ForkedPoller(Poller):
-    """What stands where the poller was, in a forked child: it remembers what was registered and watches nothing."""
-
-    __slots__ = ()
-
-    name = "forked"
-
-    def __init__(self, keys: dict[int, SelectorKey]) -> None:
-        super().__init__()
-        self._keys = keys
-
-    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Refuse: raises ForkedReactor."""
-        raise ForkedReactor(
-            "this reactor was open when the process forked, and its poller belongs to the parent: "
-            "call reopen() in the child, or close() it and make a new one"
-        )
-
-    def _watch(self, fd: int, events: int) -> None:
-        self.select()
-
-    def _change(self, fd: int, events: int) -> None:
-        """Only the books change; ``reopen`` will tell the kernel."""
-
-    def _forget(self, fd: int) -> None:
-        """Only the books change: the kernel's set is the parent's."""
-
-
-def poller_name(poller: BaseSelector) -> str:
-    """Return the name of *poller*: that of the system call, or of the class if it is not one of ours."""
-    return poller.name if isinstance(poller, Poller) else type(poller).__name__
+        self.poller = poller
 
 
 def _is_closed(fileobj: Any) -> bool:
-    """Tell whether a registered object has been closed by its owner; of a bare number nobody can tell."""
+    """Return True if a registered object has been closed by its owner; a bare number does not show it."""
     try:
-        return descriptor_of(fileobj) < 0
+        descriptor_of(fileobj)
     except ValueError:
         return True
+    return False

@@ -5,7 +5,10 @@ exception handler, which by default logs a traceback.  A peer that breaks the pr
 network and must not fill a disk: it is counted, and told in one line without a traceback, and of each kind only
 so many lines in a span of time; how many were left out is said with the next line.
 
-Both use the standard ``logging`` under the name ``reactor``, imported at the first line that is written.
+Both use the standard ``logging`` under the name ``reactor``, imported at the first line that is written.  Reporting
+never raises: a callback whose ``repr`` fails, a handler that is broken, a stderr that is closed must not end a loop
+that has survived the fault itself.  And what a peer chose, its name or its words, stays inside its line: see
+``reactor.printable``.  Read next: ``handles``.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import sys
 from collections.abc import Callable
 
 from reactor.core.counters import Counters
+from reactor.printable import printable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -58,6 +62,7 @@ class Reports:
     def fault(self, kind: str, line: str) -> None:
         """Tell a fault of a peer or of the system in one *line*; lines of the same *kind* are rationed.
 
+        The line may quote the peer: what is not printable in it is escaped.
         Never raises: whoever reports a fault is in the middle of repairing it.
         """
         now = self._clock()
@@ -71,24 +76,52 @@ class Reports:
         suffix = f" ({entry[2]:.0f} more of this kind were not told)" if entry[2] else ""
         entry[2] = 0
         try:
-            logger().warning("%s%s", line, suffix)
+            logger().warning("%s%s", printable(line), suffix)
         except Exception as second:
-            sys.stderr.write(f"reactor: {line}{suffix} (could not be logged: {second!r})\n")
+            _write(f"reactor: {line}{suffix} (could not be logged: {shown(second)})")
 
 
 def log_failure(exc: BaseException, source: object) -> None:
-    """Log *exc* with its traceback: what happens unless another exception handler is set."""
+    """Log *exc* with its traceback: what happens unless another exception handler is set.  Never raises."""
     try:
         logger().error("unhandled exception in %s", describe(source), exc_info=exc)
-    except Exception as second:
-        sys.stderr.write(f"reactor: {exc!r} in {source!r} could not be logged: {second!r}\n")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as second:
+        _write(f"reactor: {shown(exc)} in {describe(source)} could not be logged: {shown(second)}")
+
+
+def _write(line: str) -> None:
+    """Write *line* to stderr, the last resort; a program may have closed it, or never had one."""
+    try:
+        sys.stderr.write(f"{printable(line)}\n")
+    except Exception:
+        pass
 
 
 def describe(source: object) -> str:
-    """Return a short name for a callback or a protocol: what a reader of the log can look for in the source."""
-    source = getattr(source, "func", source)
-    name = getattr(source, "__qualname__", None)
-    if name is None:
-        return repr(source)
-    module = getattr(source, "__module__", None)
-    return f"{module}.{name}" if module else str(name)
+    """Return a short name for a callback or a protocol: what a reader of the log can look for in the source.
+
+    Never raises, whatever the object does when it is looked at.
+    """
+    try:
+        source = getattr(source, "func", source)
+        name = getattr(source, "__qualname__", None)
+        if name is not None:
+            module = getattr(source, "__module__", None)
+            return printable(f"{module}.{name}" if module else str(name))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        pass
+    return shown(source)
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)``, or the plain one that every object has if its own raises."""
+    try:
+        return printable(repr(value))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return printable(object.__repr__(value))

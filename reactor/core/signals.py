@@ -4,9 +4,9 @@ A signal can arrive between any two machine instructions, so almost nothing may 
 own C-level handler sets a flag, and the interpreter runs the Python-level handler in the main thread, soon.  Not
 soon enough if that thread is just about to fall asleep in ``epoll_wait``: the flag is set, and nobody looks at
 it.  For this the C-level handler can also write a byte to a descriptor (``signal.set_wakeup_fd``), and the loop
-watches it, whenever it is run by the main thread: the handlers of others need it no less than ours do, Python's own
-for Ctrl-C among them.  In a program with threads, which has the main thread wait for its turn at the interpreter
-just before it sleeps, one Ctrl-C in ten would be lost.
+watches it whenever the main thread runs it.  The handlers of others need this as much as ours do, Python's own for
+Ctrl-C among them: in a program with threads the main thread waits for the interpreter just before it sleeps, and
+one Ctrl-C in ten would be lost.
 
 The byte only wakes.  The signal itself is put into a queue by the Python-level handler, which then rings the
 reactor's bell: so a full pipe, or a byte that is read too early, loses nothing.
@@ -42,7 +42,7 @@ class Signals:
     """The signal handlers of one reactor."""
 
     __slots__ = (
-        "_arrived", "_callbacks", "_displaced", "_is_heeding", "_ops", "_pair", "_previous", "_ring", "_unwatch",
+        "_arrived", "_callbacks", "_displaced", "_is_waking", "_ops", "_pair", "_previous", "_ring", "_unwatch",
         "_watch",
     )  # fmt: skip
 
@@ -61,29 +61,30 @@ class Signals:
         self._callbacks: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._previous: dict[int, Any] = {}
         self._pair: tuple[socket.socket, socket.socket] | None = None
-        #: ``heed`` was called, and not ``cease``.
-        self._is_heeding = False
+        #: ``start_waking`` was called, and not ``stop_waking``.
+        self._is_waking = False
         #: The wakeup descriptor of the reactor in whose callback this one is run; -1 for none.
         self._displaced = -1
 
-    def heed(self) -> None:
-        """Have every signal wake the poller until ``cease``, whosever its handler is.
+    def start_waking(self) -> None:
+        """Have every signal wake the poller until ``stop_waking``, whoever has installed its handler.
 
         Does nothing off the main thread, where no handler runs, nor if the pair of sockets cannot be had or
-        watched: a loop that can be run otherwise is run.  Twice is once: Ctrl-C may have come before ``cease``.
+        watched: a loop that can be run otherwise is run.  Twice is once: Ctrl-C may have come before
+        ``stop_waking``.
         """
         if not self._ops.is_main_thread():
             return
-        self._is_heeding = True  # first: if Ctrl-C strikes below, ``cease`` undoes what was done
+        self._is_waking = True  # first: if Ctrl-C strikes below, ``stop_waking`` undoes what was done
         try:
             self._open()
         except (OSError, SystemLimit):
-            self._is_heeding = False
+            self._is_waking = False
 
-    def cease(self) -> None:
+    def stop_waking(self) -> None:
         """Wake the poller only for our own signals, if there are any."""
-        if self._is_heeding:
-            self._is_heeding = False
+        if self._is_waking:
+            self._is_waking = False
             if self._displaced != -1 or not self._callbacks:
                 self._release_wakeup_fd()
 
@@ -107,7 +108,7 @@ class Signals:
         self._callbacks[signum] = (callback, args)
 
     def remove(self, signum: int) -> bool:
-        """Put back the handler that *signum* had before ``add``; tell whether there was anything to remove.
+        """Put back the handler that *signum* had before ``add``; return True if there was anything to remove.
 
         A handler that somebody else has installed since then stays.  Raises WrongThread off the main thread;
         nothing is changed then.
@@ -139,7 +140,7 @@ class Signals:
     def reopen(self, ring: Callable[[], None]) -> None:
         """After a fork: wake the loop by *ring* from now on."""
         self._ring = ring
-        if self._callbacks or self._is_heeding:
+        if self._callbacks or self._is_waking:
             self._open()
 
     def take_arrived(self) -> list[tuple[Callable[..., object], tuple[Any, ...]]]:
@@ -173,7 +174,7 @@ class Signals:
             return
         if previous in (-1, fd):
             return
-        if self._is_heeding and previous in _ours:
+        if self._is_waking and previous in _ours:
             self._displaced = previous
         else:
             self._put_back(previous)
@@ -207,7 +208,7 @@ class Signals:
             self._put_back(displaced)
 
     def _close_unless_needed(self) -> None:
-        if not self._callbacks and not self._is_heeding:
+        if not self._callbacks and not self._is_waking:
             self._close_pair()
 
     def _close_pair(self) -> None:

@@ -13,7 +13,8 @@ Dead triples are swept in one pass when they are the larger half, so a server th
 every request holds at most twice what is alive.  The rejected choice is a timer wheel (Netty): faster to insert,
 but it rounds every instant to its tick, and a heap in C costs less than a wheel in Python.
 
-This file knows no clock: time comes in as an argument.  Read next: ``loop``, which asks what is due once a turn.
+This file knows no clock: time comes in as an argument.  ``engine`` asks what is due once a turn.  Read next:
+``reactor.core.polling.contract``, for the other thing that a loop waits for.
 """
 
 from __future__ import annotations
@@ -27,19 +28,42 @@ from reactor.core.handles import NOT_QUEUED, Timer
 from reactor.errors import OptionError
 from reactor.limits import TIMER_SWEEP_MIN
 
-#: A heap orders numbers, and NaN has no place in an order.
-NOT_A_NUMBER = "a timer's instant must be a number of seconds, not NaN"
+
+def seconds(value: float, name: str) -> float:
+    """Return *value* as the float that the heap and the clock can reckon with; *name* says in a message what it is.
+
+    Infinity is a number of seconds, of either sign.  Raises TypeError for what is no real number (text is none),
+    OptionError for NaN, which has no place in an order, and for an int too large for a float.
+    """
+    if type(value) is not float:
+        try:
+            math.isnan(value)  # refuses text, which float() would read
+            value = float(value)
+        except TypeError:
+            raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}") from None
+        except OverflowError:
+            raise OptionError(f"{name} is a number of seconds that fits into a float: use math.inf") from None
+    if value != value:
+        raise OptionError(f"{name} is a number of seconds, not NaN")
+    return value
+
+
+def nobody_minds() -> None:
+    """Check nothing."""
 
 
 class TimerQueue:
     """Timers in the order of their instants.  ``len()`` counts the live ones."""
 
-    __slots__ = ("_dead", "_heap", "_next_entry", "moved_earlier")
+    __slots__ = ("_dead", "_heap", "_next_entry", "check", "moved_earlier")
 
     def __init__(self) -> None:
+        #: Raises in a thread that must not touch the queue; a queue that no loop owns is for everybody.
+        self.check: Callable[[], object] = nobody_minds
         #: Called with the new instant when a timer was moved and may now be the first: a host may have to be woken.
         self.moved_earlier: Callable[[float], object] | None = None
         self._heap: list[tuple[float, int, Timer]] = []
+        #: How many triples of the heap are dead, so that ``len`` and the sweep need not look.
         self._dead = 0
         self._next_entry = count().__next__
 
@@ -48,19 +72,27 @@ class TimerQueue:
 
     def push(self, timer: Timer) -> None:
         """Queue *timer* at ``timer.when``."""
+        # Tuples are compared from the left, and no two have the same entry: timers are never compared.
         timer.entry = entry = self._next_entry()
         heappush(self._heap, (timer.when, entry, timer))
 
     def move(self, timer: Timer, when: float) -> None:
-        """Give *timer* the instant *when*, whether it is queued or not.  Raises OptionError if that is NaN."""
+        """Give *timer* the instant *when*, whether it is queued, due, or has run; one that is cancelled stays so.
+
+        Raises what ``seconds`` raises, and what ``check`` raises.
+        """
+        self.check()
+        when = seconds(when, "a timer's instant")
+        if timer.target is None:
+            return
+        timer.callback = None  # it may be due already: whoever comes to run it passes over it
         queued = timer.entry != NOT_QUEUED
         if queued and when >= timer.when:
-            timer.when = when
+            timer.when = when  # its triple is too early now; ``take_due`` finds that out, at no cost until then
             return
-        if when != when:
-            raise OptionError(NOT_A_NUMBER)
         timer.when = when
         if queued:
+            # Its old triple cannot be taken out of the middle of a heap; it is dead from here on, and may be swept.
             timer.entry = NOT_QUEUED
             self.abandon_one()
         self.push(timer)
@@ -71,6 +103,7 @@ class TimerQueue:
         """Note that one triple of the heap is dead; sweep them if they are the larger half."""
         self._dead += 1
         if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self._heap):
+            # Linear, but paid for by as many cancellations: a constant each.
             self._heap = [triple for triple in self._heap if triple[2].entry == triple[1]]
             heapify(self._heap)
             self._dead = 0
@@ -79,21 +112,30 @@ class TimerQueue:
         """Hand every timer with ``when <= now`` to *make_ready*, earliest first, its callback set.
 
         A periodic timer is queued again at the next multiple of its interval after *now*: ticks that were missed
-        while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.
+        while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.  An interval
+        shorter than a turn gives one tick a turn.
         """
         heap = self._heap
         while heap and heap[0][0] <= now:
             when, entry, timer = heappop(heap)
             if timer.entry != entry:
+                # Cancelled, or moved to an earlier instant: this triple is dead.
                 self._dead -= 1
             elif timer.when > when:
+                # Moved to a later instant since it was pushed: this is where that is paid for.
                 self.push(timer)
             else:
                 timer.entry = NOT_QUEUED
-                timer.callback = timer.target
+                timer.callback = timer.target  # only now can it be run; see ``handles``
                 if timer.interval is not None:
-                    missed = (now - timer.when) // timer.interval
-                    timer.when = max(timer.when + (missed + 1) * timer.interval, math.nextafter(now, math.inf))
+                    # The same as so many whole intervals and one more, but ``//`` overflows if the interval is
+                    # tiny.
+                    late = now - timer.when
+                    beat = timer.when + (late - late % timer.interval) + timer.interval
+                    # An interval that the clock cannot resolve must not be due again at this very instant.  The
+                    # order counts: ``max`` keeps its first argument if *beat* is NaN, as it is after a move to
+                    # -infinity.
+                    timer.when = max(math.nextafter(now, math.inf), beat)
                     self.push(timer)
                 make_ready(timer)
 
@@ -109,13 +151,14 @@ class TimerQueue:
         while heap:
             when, entry, timer = heap[0]
             if timer.entry == entry:
-                return when
+                return when  # perhaps not its instant any more, but never a later one than that
             heappop(heap)
             self._dead -= 1
         return None
 
     def clear(self) -> None:
         """Forget every timer."""
+        # A timer that outlives its loop may still be cancelled; it must not count itself as dead in here then.
         for _, _, timer in self._heap:
             timer.entry = NOT_QUEUED
         self._heap.clear()

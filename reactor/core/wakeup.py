@@ -10,7 +10,8 @@ from a thousand threads cost one write.  The order of steps is the whole trick::
 Whatever was appended before the flag went down is found in the queue; whatever comes after rings again.
 
 A lock keeps ``ring`` from writing to a descriptor that ``close`` has just given back to the system, where it may
-already be somebody else's file.  It is taken only by those who really ring.
+already be somebody else's file.  It is taken only by those who really ring.  Read next:
+``engine``, which hangs the bell up; ``signals`` and ``forking`` are second reading.
 """
 
 from __future__ import annotations

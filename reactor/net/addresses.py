@@ -22,6 +22,7 @@ import struct
 import sys
 
 from reactor.errors import AddressError
+from reactor.printable import printable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -39,13 +40,14 @@ def format_address(address: Any) -> str:
     """Return *address*, as ``getsockname``, ``accept`` or ``getaddrinfo`` give it, in the form that people write.
 
     ``None`` and the empty address of an unbound Unix socket give "unnamed"; what is of no known shape gives its
-    repr. Never raises: it is used in messages about other errors.
+    repr.  A peer may bind its socket to any path and any abstract name: what is not printable in it is escaped, so
+    that it cannot write lines of its own into a log.  Never raises: it is used in messages about other errors.
     """
     if isinstance(address, tuple) and len(address) >= 2 and isinstance(address[0], str):
-        return _format_internet(*address)
+        return printable(_format_internet(*address))
     if isinstance(address, str | bytes | os.PathLike):
-        return _format_unix(os.fsdecode(address))
-    return "unnamed" if address is None else repr(address)
+        return printable(_format_unix(os.fsdecode(address)))
+    return "unnamed" if address is None else printable(repr(address))
 
 
 def _format_internet(host: str, port: object, flow: object = 0, scope: object = 0, *rest: object) -> str:

@@ -18,7 +18,7 @@ import socket
 from functools import partial
 from selectors import EVENT_READ
 
-from reactor.core.registry import ForkedPoller
+from reactor.core.polling.forked import ForkedPoller
 from reactor.limits import LINGER_BYTES, LINGER_STREAMS, LINGER_TIMEOUT
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing

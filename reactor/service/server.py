@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from reactor.errors import OptionError, UsageError
 from reactor.limits import MAX_FRAME_LENGTH
 from reactor.net.addresses import format_address
+from reactor.printable import printable
 from reactor.service.catalog import Service, service_named
 from reactor.service.gate import ServerGate
 from reactor.service.modes import MODES, codec_for
@@ -236,7 +237,7 @@ class Server:
         if self._journal is not None:
             quoted = "" if text is None else f" {text[:QUOTED]!r}"
             more = "" if text is None or len(text) <= QUOTED else f" and {len(text) - QUOTED} characters more"
-            self._journal(f"{format_address(address)} {event}{quoted}{more}")
+            self._journal(printable(f"{format_address(address)} {event}{quoted}{more}"))
 
     def report(self, kind: str, line: str) -> None:
         """For sessions: tell a fault of a peer, in the rationed manner of the reactor."""

@@ -14,7 +14,7 @@ import pytest
 from reactor.core import forking
 from reactor.core.loop import Loop
 from reactor.core.ops import Ops
-from reactor.core.registry import ForkedPoller
+from reactor.core.polling.forked import ForkedPoller
 from reactor.errors import ForkedReactor, UsageError
 from tests.core.doubles import real_loop, socket_pair, turns
 

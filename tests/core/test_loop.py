@@ -55,8 +55,13 @@ METHODS: dict[str, Callable[[Loop], object]] = {
     "fileno": lambda loop: loop.fileno(),
     "set_probe": lambda loop: loop.set_probe(None),
     "set_exception_handler": lambda loop: loop.set_exception_handler(None),
+    "call_at_turn_end": lambda loop: loop.call_at_turn_end(print),
     "reopen": lambda loop: loop.reopen(),
 }
+
+
+#: What any thread may call: it changes nothing, or is made for it, or is the check itself.
+FREE = {"call_soon_threadsafe", "check", "is_closed", "is_running", "time"}
 
 
 @pytest.mark.parametrize("method", [*METHODS, "close"])
@@ -76,6 +81,12 @@ def test_a_foreign_thread_is_refused_while_the_loop_runs(virtual: Virtual, metho
     virtual.loop.call_soon(virtual.loop.stop)
     virtual.loop.run()
     assert found
+
+
+def test_every_public_method_is_among_those_that_are_tried() -> None:
+    """A method that is added to the loop is refused to other threads as well, or said to be free."""
+    public = {name for name in dir(Loop) if not name.startswith("_") and callable(getattr(Loop, name))}
+    assert public == FREE | {*METHODS, "close"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -256,7 +267,7 @@ def test_nothing_is_left_open_when_the_poller_cannot_watch_the_bell() -> None:
 # -- arguments -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("interval", [0, -1, math.nan])
+@pytest.mark.parametrize("interval", [0, -1, -math.inf])
 def test_an_interval_that_is_not_positive_is_refused(virtual: Virtual, interval: float) -> None:
     """A beat of nothing would be a busy loop."""
     with pytest.raises(OptionError, match="positive"):

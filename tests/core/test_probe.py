@@ -11,6 +11,7 @@ import pytest
 
 import reactor.core.reports
 from reactor.core.counters import Counters
+from reactor.core.loop import Loop
 from reactor.core.probe import Probe
 from reactor.core.reports import REPEAT_LINES, REPEAT_SPAN, Reports, describe
 from reactor.testing import ScriptedSocket, VirtualClock
@@ -167,3 +168,80 @@ def test_the_name_of_a_callback_can_be_found_in_the_source() -> None:
     assert describe(Probe().polled) == "reactor.core.probe.Probe.polled"
     assert describe([].append) == "list.append"
     assert describe(5) == "5"
+
+
+class Hostile:
+    """An object that raises whatever it is asked."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        object.__setattr__(self, "error", error)
+
+    def __getattribute__(self, name: str) -> object:
+        raise object.__getattribute__(self, "error")(name)
+
+    def __repr__(self) -> str:
+        raise object.__getattribute__(self, "error")("repr")
+
+
+class Unspeakable(BaseException):
+    """An exception without words."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("repr")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AttributeError, GeneratorExit])
+def test_a_source_is_described_when_everything_it_is_asked_raises(error: type[BaseException]) -> None:
+    """What is left is the representation that every object has."""
+    assert "Hostile object at 0x" in describe(Hostile(error))
+
+
+@pytest.mark.parametrize("is_logged", [True, False], ids=["logged", "not logged"])
+@pytest.mark.parametrize("error", [RuntimeError, GeneratorExit])
+def test_the_loop_goes_on_when_a_failed_callback_has_no_repr(
+    error: type[BaseException], is_logged: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop survived the fault, and died of the report: ``describe`` raised, and so did the way around it."""
+
+    class Callback(Hostile):
+        def __call__(self) -> None:
+            raise Unspeakable
+
+    if not is_logged:
+        monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    steps: list[str] = []
+    with Loop() as loop:
+        loop.call_soon(Callback(error))
+        loop.call_soon(steps.append, "after")
+        loop.call_soon(loop.stop)
+        loop.run()
+    assert steps == ["after"]
+    assert not is_logged or "Callback object at 0x" in caplog.text
+
+
+@pytest.mark.parametrize("stream", [None, object()], ids=["none", "broken"])
+def test_a_report_is_dropped_when_there_is_nowhere_to_write_it(
+    stream: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program without a console has no stderr; that is no reason to end it."""
+    monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    monkeypatch.setattr("sys.stderr", stream)
+    reports = Reports(VirtualClock(), Counters())
+    reports.failure(ValueError("first"), fail)
+    reports.fault("accept", "no descriptor is left")
+
+
+@pytest.mark.parametrize("is_logged", [True, False], ids=["logged", "not logged"])
+def test_a_line_stays_one_line_whatever_a_peer_has_put_into_it(
+    is_logged: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A newline would begin a line that looks like one of ours, an escape sequence would reach the terminal."""
+    if not is_logged:
+        monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    Reports(VirtualClock(), Counters()).fault("x", "said: \r\nWARNING all is well\x1b[2J\x85\u2028\u202e\udcff")
+    told = caplog.records[0].getMessage() if is_logged else capsys.readouterr().err.strip()
+    assert r"said: \r\nWARNING all is well\x1b[2J\x85\u2028\u202e\udcff" in told
+    assert told.isprintable()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
 
-from reactor.errors import DeadlineExceeded
+from reactor.core.loop import Loop
+from reactor.errors import DeadlineExceeded, NestedRun
 from tests.core.doubles import Virtual, interrupt, real_loop, turns, virtual_loop
 
 
@@ -97,3 +101,91 @@ def test_a_future_may_be_completed_when_the_loop_is_gone() -> None:
     with virtual_loop() as virtual, pytest.raises(DeadlineExceeded):
         virtual.loop.run_until(future, timeout=1)
     future.set_result(1)
+
+
+@pytest.fixture
+def promise() -> Iterator[asyncio.Future[int]]:
+    """A future of asyncio, which takes its callbacks back."""
+    host = asyncio.new_event_loop()
+    yield host.create_future()
+    host.close()
+
+
+def test_nothing_is_left_on_a_future_that_takes_its_callbacks_back(
+    virtual: Virtual, promise: asyncio.Future[int]
+) -> None:
+    """Whether it came, did not come in time, or the run was refused: each wait used to leave a callback."""
+
+    def callbacks() -> object:
+        return promise._callbacks  # type: ignore[attr-defined]
+
+    with pytest.raises(DeadlineExceeded):
+        virtual.loop.run_until(promise, timeout=1)
+    assert not callbacks()
+    virtual.loop.call_soon(virtual.loop.run_until, promise)
+    turns(virtual.loop)
+    assert virtual.failures.types() == [NestedRun]
+    virtual.failures.clear()
+    assert not callbacks()
+    virtual.loop.call_soon(virtual.loop.stop)
+    assert virtual.loop.run_until(promise) is None
+    assert not callbacks()
+
+
+def test_callbacks_do_not_pile_up_on_a_future_that_keeps_them(virtual: Virtual) -> None:
+    """A program that asks a thread's future again and again, for a moment each time, leaves one callback there."""
+    future: Future[int] = Future()
+    for _ in range(100):
+        with pytest.raises(DeadlineExceeded):
+            virtual.loop.run_until(future, timeout=0.001)
+    assert len(future._done_callbacks) == 1
+    virtual.loop.call_later(9, future.set_result, 42)
+    assert virtual.loop.run_until(future) == 42
+
+
+def test_a_refused_wait_leaves_nothing_on_the_future(virtual: Virtual) -> None:
+    """Neither the nested run nor the timeout that is none has touched it."""
+    future: Future[int] = Future()
+    virtual.loop.call_soon(virtual.loop.run_until, future)
+    turns(virtual.loop)
+    assert virtual.failures.types() == [NestedRun]
+    virtual.failures.clear()
+    with pytest.raises(TypeError):
+        virtual.loop.run_until(future, "1")  # type: ignore[arg-type]
+    assert not future._done_callbacks
+
+
+def test_a_future_does_not_keep_the_loop_alive() -> None:
+    """The one callback that stays knows the loop weakly."""
+    future: Future[int] = Future()
+    loop = Loop()
+    with pytest.raises(DeadlineExceeded):
+        loop.run_until(future, timeout=0)
+    loop.close()
+    gone = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert gone() is None
+    future.set_result(1)
+
+
+def test_a_future_without_weak_references_is_waited_for(virtual: Virtual) -> None:
+    """It cannot be remembered; it is given a callback each time."""
+
+    class Slotted:
+        __slots__ = ("callbacks",)
+
+        def __init__(self) -> None:
+            self.callbacks: list[object] = []
+
+        def add_done_callback(self, callback: object) -> None:
+            self.callbacks.append(callback)
+
+        def done(self) -> bool:
+            return virtual.clock.now >= 1003
+
+        def result(self) -> str:
+            return "result"
+
+    virtual.loop.call_every(1, int)
+    assert virtual.loop.run_until(Slotted()) == "result"

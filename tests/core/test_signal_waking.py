@@ -290,7 +290,7 @@ def test_a_turn_that_does_not_sleep_arranges_for_no_waking() -> None:
 
 
 def test_a_child_that_another_thread_forks_does_not_take_the_wakeup_descriptor_without_running() -> None:
-    """The run that heeded signals is the parent's."""
+    """The run that was woken by signals is the parent's."""
     statuses: list[int] = []
 
     def fork() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -242,6 +244,55 @@ def test_a_periodic_timer_is_never_due_twice_at_one_instant(interval: float) -> 
     assert due(queue, 1e9) == ["beat"]
     assert timer.when > 1e9
     assert due(queue, 1e9) == []
+
+
+@pytest.mark.parametrize("interval", [1e-9, 5e-324, 1e-300, 1.0, 1e300])
+def test_a_periodic_timer_has_a_next_beat_whatever_its_interval(interval: float) -> None:
+    """The count of missed beats overflowed for a tiny interval: the next one was at infinity, and never came."""
+    queue = TimerQueue()
+    timer = armed(queue, 1e3, "beat", interval=interval)
+    for now in (1e3, 1e3 + 1, 1e3 + 1.5):
+        if timer.when <= now:
+            assert due(queue, now) == ["beat"]
+        assert now < timer.when <= max(math.nextafter(now, math.inf), now + interval)
+
+
+def test_a_periodic_timer_has_a_next_beat_when_it_was_moved_to_the_beginning_of_time() -> None:
+    """An infinite delay has no remainder; it must not become NaN, which would spoil the order of the others."""
+    queue = TimerQueue()
+    timer = armed(queue, 1.0, "beat", interval=1.0)
+    timer.reschedule(-math.inf)
+    assert due(queue, 7.0) == ["beat"]
+    assert 7.0 < timer.when <= 8.0
+
+
+@pytest.mark.parametrize("way", [Timer.reschedule, Timer.postpone])
+@pytest.mark.parametrize("state", ["waiting", "due", "cancelled"])
+@pytest.mark.parametrize("when", [None, "5", b"5", 1j, [], math.nan, 10**400], ids=lambda when: type(when).__name__)
+def test_what_is_no_instant_is_refused_when_a_timer_is_moved(
+    when: Any, state: str, way: Callable[[Timer, Any], None]
+) -> None:
+    """Neither the timer nor the order of the others changes; asyncio finds out when the heap compares them."""
+    queue = TimerQueue()
+    timer = armed(queue, 1.0, "x")
+    if state == "due":
+        queue.take_due(1.0, lambda found: None)
+    elif state == "cancelled":
+        timer.cancel()
+    before = (timer.when, timer.entry, timer.callback)
+    with pytest.raises((TypeError, OptionError), match="a timer's instant is a number of seconds"):
+        way(timer, when)
+    assert (timer.when, timer.entry, timer.callback) == before
+
+
+def test_an_instant_may_be_any_real_number() -> None:
+    """What can be made a float of, as time.sleep() takes it, becomes one."""
+    queue = TimerQueue()
+    timer = armed(queue, 1.0, "x")
+    for when in (3, Fraction(7, 2), Decimal("4.5"), True):
+        timer.postpone(when)  # type: ignore[arg-type]
+        assert type(timer.when) is float
+        assert timer.when == when
 
 
 def test_a_periodic_timer_ends_when_it_is_cancelled_between_two_beats() -> None:

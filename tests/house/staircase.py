@@ -20,12 +20,12 @@ from tests.house.sources import imports
 
 #: From the ground up.  Each floor has groups, each group its files in order; a prefix ending in "/" is a folder.
 FLOORS: tuple[dict[str, str], ...] = (
-    {"": "errors limits later"},
+    {"": "errors limits later printable"},
     {
         "core/": """
             ops probe counters reports handles timers
-            polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue polling/choose
-            polling/__init__
+            polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
+            polling/foreign polling/choose polling/forked polling/__init__
             registry wakeup signals forking acceptor engine loop __init__
         """,
         "framing/": """

@@ -54,6 +54,21 @@ def test_an_address_of_any_family_is_written_as_people_write_it(address: Any, te
 
 
 @pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (b"\0a\n12:00 WARNING all is well\x1b[2J", r"unix:@a\n12:00 WARNING all is well\x1b[2J"),
+        ("/run/\u202egnp.exe", r"unix:/run/\u202egnp.exe"),
+        (b"/run/\xff", r"unix:/run/\udcff"),
+        (("host\r\n", 80), r"host\r\n:80"),
+        (("fe80::1%\n", 80, 0, 2), r"[fe80::1%\n]:80"),
+    ],
+)
+def test_an_address_stays_in_its_line_whatever_a_peer_has_bound_to(address: Any, text: str) -> None:
+    """The path of a Unix socket is any bytes that its owner likes: a line of a log for instance."""
+    assert format_address(address) == text
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("127.0.0.1:80", ("127.0.0.1", 80)),

@@ -39,6 +39,7 @@ from reactor.compat.channels.registration import ENDED, READ, WRITE
 from reactor.compat.channels.watch import give_back, wake, watch_of
 from reactor.core.acceptor import EXHAUSTED, GONE
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.printable import printable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -322,7 +323,8 @@ class Channel:
             name = repr(self)
         except Exception:
             name = f"<__repr__(self) failed for object at {id(self):#x}>"
-        self.log_info(f"uncaptured python exception, closing channel {name} ({kind}:{value} {text})", "error")
+        line = f"uncaptured python exception, closing channel {name} ({kind}:{value} {text})"
+        self.log_info(printable(line), "error")  # the exception may quote a peer
         if not (self.accepting and self._has_accepted):
             self.close_cause = value
             self.handle_close()

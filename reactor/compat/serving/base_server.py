@@ -36,6 +36,7 @@ from reactor.compat.serving.entrance import Entrance
 from reactor.core.acceptor import EXHAUSTED
 from reactor.core.reports import logger
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +255,8 @@ class BaseServer:
         """Called in the ``except`` clause of what answering a request raised.  Prints the traceback to stderr."""
         line = "-" * 40
         print(line, file=sys.stderr)  # noqa: T201
-        print("Exception occurred during processing of request from", client_address, file=sys.stderr)  # noqa: T201
+        peer = printable(str(client_address))  # a Unix peer chooses its name: it must not write lines of its own
+        print("Exception occurred during processing of request from", peer, file=sys.stderr)  # noqa: T201
         traceback.print_exc()
         print(line, file=sys.stderr)  # noqa: T201
 

@@ -13,6 +13,7 @@ The price is a second set of books that can disagree with ours:
 
 Level-triggered, like the other two: what was not read now is reported again.  Edge-triggered mode saves a few calls
 and forces every reader to drain its socket, so that one fast peer owns the turn.
+Read next: ``by_kqueue``, the same idea on other systems, or ``choose``.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class EpollPoller(Poller):
         return self._epoll.fileno()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait at most *timeout* seconds (None: for ever) and return ``(key, events)`` for all that is ready."""
+        """Wait at most *timeout* seconds (None: without end) and return ``(key, events)`` for all that is ready."""
         ready = []
         known = self._keys.get
         for fd, event in self._epoll.poll(bounded(timeout), MAX_EVENTS):

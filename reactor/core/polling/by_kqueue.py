@@ -2,7 +2,7 @@
 
 Here reading and writing on one descriptor are two separate entries, so each change is computed against what the
 kernel already has.  An entry vanishes when its descriptor is closed, duplicates or not: there are no strays to
-repair.
+repair.  Read next: ``foreign``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class KqueuePoller(Poller):
         return int(self._kqueue.fileno())
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait at most *timeout* seconds (None: for ever) and return ``(key, events)`` for all that is ready."""
+        """Wait at most *timeout* seconds (None: without end) and return ``(key, events)`` for all that is ready."""
         ready: dict[int, int] = {}
         for event in self._kqueue.control(None, MAX_EVENTS, bounded(timeout)):
             direction = EVENT_READ if event.filter == select.KQ_FILTER_READ else EVENT_WRITE

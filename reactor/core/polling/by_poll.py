@@ -3,7 +3,7 @@
 No limit on the number of a descriptor, and one entry can tell more than two bits: POLLHUP (the other end is
 gone), POLLERR, and POLLNVAL (this descriptor is not open) come whether they were asked for or not.  The kernel
 still looks at every entry in every call.  For a handful of descriptors it is the cheapest of all: nothing was set
-up beforehand. Read next: ``by_epoll``, which leaves the list in the kernel.
+up beforehand.  Read next: ``by_epoll``, which leaves the list in the kernel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PollPoller(Poller):
         self._poll = select.poll()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait at most *timeout* seconds (None: for ever) and return ``(key, events)`` for all that is ready."""
+        """Wait at most *timeout* seconds (None: without end) and return ``(key, events)`` for all that is ready."""
         ready = []
         keys = self._keys
         wait = bounded(timeout)

@@ -4,7 +4,7 @@ The sets are bit maps of FD_SETSIZE bits, so a descriptor of 1024 or more cannot
 refused when it is registered, not when the loop is already running.  Every call copies the whole sets in and out
 and the kernel looks at each member: the cost grows with the number of connections, not with the number of busy
 ones.  It exists everywhere.  A closed member makes the whole call fail with EBADF, and nothing says which one it
-was. Read next: ``by_poll``, which lifts the limit and keeps the cost.
+was.  Read next: ``by_poll``, which lifts the limit and keeps the cost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SelectPoller(Poller):
         self._writers: set[int] = set()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait at most *timeout* seconds (None: for ever) and return ``(key, events)`` for all that is ready."""
+        """Wait at most *timeout* seconds (None: without end) and return ``(key, events)`` for all that is ready."""
         try:
             readable, writable, _ = select.select(self._readers, self._writers, (), bounded(timeout))
         except OSError as exc:

@@ -3,7 +3,7 @@
 The argument comes first, since a program may depend on it; the variable lets an operator or a test decide for a
 program that does not care.  A name that this system does not know is refused rather than replaced: whoever asks for
 epoll wants to measure epoll.  Only the module of the poller that is chosen is loaded.  Read next:
-``reactor.core.registry``, which is given the poller.
+``reactor.core.registry``, which is given the poller; ``forked`` stands in its place in a forked child.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 from collections.abc import Callable, Mapping
 from selectors import BaseSelector
 
+from reactor.core.polling.contract import Poller
 from reactor.errors import SelectorUnavailable
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -23,32 +24,32 @@ if TYPE_CHECKING:
 VARIABLE = "REACTOR_SELECTOR"
 
 
-def _epoll(ops: Ops) -> BaseSelector:
+def _epoll(ops: Ops) -> Poller:
     from reactor.core.polling.by_epoll import EpollPoller
 
     return EpollPoller()
 
 
-def _kqueue(ops: Ops) -> BaseSelector:
+def _kqueue(ops: Ops) -> Poller:
     from reactor.core.polling.by_kqueue import KqueuePoller
 
     return KqueuePoller()
 
 
-def _poll(ops: Ops) -> BaseSelector:
+def _poll(ops: Ops) -> Poller:
     from reactor.core.polling.by_poll import PollPoller
 
     return PollPoller()
 
 
-def _select(ops: Ops) -> BaseSelector:
+def _select(ops: Ops) -> Poller:
     from reactor.core.polling.by_select import SelectPoller
 
     return SelectPoller(ops.is_open)
 
 
 #: Best first; a poller exists where the ``select`` module has the function of its name.
-MAKERS: dict[str, Callable[[Ops], BaseSelector]] = {
+MAKERS: dict[str, Callable[[Ops], Poller]] = {
     "epoll": _epoll, "kqueue": _kqueue, "poll": _poll, "select": _select,
 }  # fmt: skip
 
@@ -63,13 +64,19 @@ def poller_choice(choice: str | None, environ: Mapping[str, str]) -> str:
     return choice or environ.get(VARIABLE) or available_pollers()[0]
 
 
-def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[str, str]) -> BaseSelector:
-    """Return the poller for *choice*: a name, a selector that is used as it is, or None for the best available.
+def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[str, str]) -> Poller:
+    """Return the poller for *choice*: a name, any selector, or None for the best available.
+
+    A selector that is no ``Poller`` is dressed as one, see ``foreign``; closing the poller closes it.
 
     Raises SelectorUnavailable for a name that this system does not have, and says which ones it has.
     """
-    if isinstance(choice, BaseSelector):
+    if isinstance(choice, Poller):
         return choice
+    if isinstance(choice, BaseSelector):
+        from reactor.core.polling.foreign import ForeignPoller
+
+        return ForeignPoller(choice, ops.is_open)
     name = poller_choice(choice, environ)
     if name not in available_pollers():
         source = "selector" if choice else VARIABLE

@@ -1,14 +1,14 @@
 """What a poller owes the loop.
 
-A poller is a ``selectors.BaseSelector``, so the loop runs on the standard library's selectors and on anyone's own
-as well.  The ones in this folder promise more than that class does:
+A poller is a ``selectors.BaseSelector`` that promises more than that class does, and the loop knows no other kind:
+a selector of the standard library, or anyone's own, is dressed as one (see ``foreign``).
 
 - ``select`` never returns before its timeout with nothing in hand, whatever unit the system call counts in: a
   timer is never early, and a loop never spins through the last millisecond.
 - An event for a descriptor that is not registered is not hidden.  It is counted in ``strays``, for it means that
   the kernel still watches something which nobody here can switch off.
 - A descriptor that was closed while it was registered is found and put into ``closed`` instead of raising, or of
-  being reported ready for ever.
+  being reported ready again and again.
 - ``drop`` closes what the poller itself holds in the kernel and touches nothing that a parent process shares.
 
 The shared part below keeps the books: a dictionary from descriptor to ``selectors.SelectorKey``.  A backend adds
@@ -68,6 +68,10 @@ class Poller(BaseSelector):
 
     #: The kernel's books may hold an entry longer than its descriptor is open.
     outlives_close = False
+
+    #: True while the poller holds things that are ready and have not been returned: the next ``select`` must not
+    #: wait, and a loop that is about to sleep must not.  A poller that returns all it knows never has any.
+    has_backlog = False
 
     def __init__(self) -> None:
         self._keys: dict[int, SelectorKey] = {}
@@ -144,8 +148,8 @@ class Poller(BaseSelector):
 
     @abstractmethod
     def _change(self, fd: int, events: int) -> None:
-        """Watch *fd* for other events; if the kernel forgot it (closed, and its number reused), watch it anew."""
+        """Watch *fd* for other events; if the kernel forgot it (closed, and its number reused), watch it again."""
 
     @abstractmethod
     def _forget(self, fd: int) -> None:
-        """Cease to watch *fd*, which may be closed."""
+        """Stop watching *fd*, which may be closed."""
