@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 
         def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer: ...
 
+        def check(self) -> None: ...
+
+        def is_closed(self) -> bool: ...
+
 
 #: Resources of the process or the system that are used up.
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -79,7 +83,7 @@ class Reserve:
                 pass
 
     def give_up(self) -> bool:
-        """Close the reserve; tell whether that has freed a descriptor."""
+        """Close the reserve; return True if that has freed a descriptor."""
         if self._fd < 0:
             return False
         self._ops.close(self._fd)
@@ -90,7 +94,7 @@ class Reserve:
 class Acceptor:
     """Runs ``callback(sock, address)`` for each connection that *listener* receives; *sock* is non-blocking.
 
-    Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` ceases to accept from it
+    Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` stops accepting from it
     and does not close it.  Loop thread only.
     """
 
@@ -119,20 +123,37 @@ class Acceptor:
         host.registry.add(listener, EVENT_READ, self._on_readable)
 
     def pause(self) -> None:
-        """Leave new connections in the kernel's queue until ``resume``."""
+        """Leave new connections in the kernel's queue until ``resume``.  Closed, it does nothing.
+
+        Raises WrongThread, and ReactorClosed.
+        """
         if not self._is_closed:
+            self._host.check()
             self._is_paused = True
             self._host.registry.remove(self._listener, EVENT_READ)
 
     def resume(self) -> None:
-        """Accept again, unless the acceptor is closed or rests for want of descriptors."""
+        """Accept again, unless the acceptor is closed or rests for want of descriptors.
+
+        Raises WrongThread, and ReactorClosed.
+        """
         if not self._is_closed:
+            self._host.check()
             self._is_paused = False
             if self._rest is None:
                 self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
 
     def close(self) -> None:
-        """Cease to accept, for good.  Before the listening socket itself is closed."""
+        """Stop accepting for good.  Call it before the listening socket itself is closed.
+
+        Idempotent, and allowed after the reactor's end.  Raises WrongThread.
+        """
+        if self._is_closed:
+            return
+        if self._host.is_closed():
+            self._is_closed = True  # the registration and the timer went with the reactor
+            return
+        self._host.check()
         self._is_closed = True
         self._host.registry.remove(self._listener, EVENT_READ)
         if self._rest is not None:
@@ -140,7 +161,7 @@ class Acceptor:
             self._rest = None
 
     def is_accepting(self) -> bool:
-        """Tell whether new connections are being taken: not closed, not paused, not resting."""
+        """Return True if new connections are taken: it is not closed, not paused, not resting."""
         return not (self._is_closed or self._is_paused or self._rest is not None)
 
     def _on_readable(self) -> None:

@@ -44,7 +44,8 @@ from reactor.net.addresses import (
     scoped_address,
 )
 from reactor.net.attempt import Attempt, open_attempt
-from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions
+from reactor.net.factories import STREAM, checked_protocol
+from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions, checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Handle, Timer
+    from reactor.net.factories import Kind
     from reactor.net.hub import Hub
     from reactor.net.names.lookup import Lookup
     from reactor.net.names.requests import Target
@@ -74,15 +76,16 @@ class Connector:
     *timeout* bounds looking up and connecting together, in seconds; None: no bound.  *attempt_delay* is how
     long an address may be silent before the next one is tried as well.  *local_address* is ``(numeric host,
     port)``, or with flow and scope for IPv6; host "" is any address of this machine, and port 0 any port.
-    ``make_stream(sock, protocol, peer_address)`` builds the stream and calls
-    ``connection_made``.
+    ``make_stream(sock, protocol, peer_address)`` builds the stream and calls ``connection_made``.  *kind* says what
+    the protocol must be like.
 
     ``state`` is "resolving", "connecting", "connected", "failed" or "cancelled"; ``stream`` is there when
     connected; ``attempts`` holds ``(address, exception)`` for each attempt that failed so far.
 
     The protocol's ``connection_failed`` receives ResolutionFailed, ConnectFailed (every address failed: see its
     ``attempts``), ConnectTimeout or ConnectCancelled.  Of a protocol without that method, the log is told instead.
-    Raises AddressError and OptionError for what cannot even be tried, and what *factory* raises.
+    Raises AddressError and OptionError for what cannot even be tried, ArgumentError if *factory* makes no protocol,
+    and what it raises.
     """
 
     __slots__ = (
@@ -102,6 +105,7 @@ class Connector:
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
         local_address: LocalAddress | None = None,
         options: SocketOptions = DEFAULT_OPTIONS,
+        kind: Kind = STREAM,
     ) -> None:
         hub.loop.check()
         goal: Any = _checked_destination(destination)
@@ -120,14 +124,16 @@ class Connector:
         self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
         self.stream: Stream | None = None
-        self.protocol = factory()
+        self.protocol = checked_protocol(factory(), factory, kind)
         self.state = "resolving"
-        self._deadline = None if timeout is None else hub.loop.call_later(timeout, self._expire, timeout)
+        self._deadline: Timer | None = None
         if isinstance(goal, tuple):
             self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
             self._forget = partial(resolver.forget, goal[0])
         else:
             self._begin = hub.loop.call_soon(self._on_resolved, _targets_of(goal))
+        if timeout is not None:
+            self._deadline = hub.loop.call_later(timeout, self._expire, timeout)
         #: Not a transport, but something to be aborted before the reactor is closed.
         hub.transports.add(self)
 
@@ -135,12 +141,16 @@ class Connector:
         return f"<{type(self).__name__} {self.state}, to {self._what}>"
 
     def is_done(self) -> bool:
-        """Tell whether it has come to its end: connected, failed or cancelled."""
+        """Return True if it has come to its end: connected, failed or cancelled."""
         return self.state not in ("resolving", "connecting")
 
     def cancel(self) -> None:
-        """Give up: the protocol hears ``connection_failed`` with a ConnectCancelled.  Too late, it does nothing."""
+        """Give up: the protocol hears ``connection_failed`` with a ConnectCancelled.  Too late, it does nothing.
+
+        Raises WrongThread.
+        """
         if not self.is_done():
+            self._hub.loop.check()
             self._fail(ConnectCancelled(f"connecting to {self._what} was cancelled"), "cancelled")
 
     #: What everything that the reactor returns has, and what the reactor calls at its own end.
@@ -279,11 +289,13 @@ def _checked_local(
 
 
 def _checked_delay(timeout: float | None, attempt_delay: float) -> float:
-    if timeout is not None and not timeout > 0:
-        raise OptionError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-    if not attempt_delay >= 0:
-        raise OptionError(f"attempt_delay is a number of seconds, not {attempt_delay!r}")
-    return attempt_delay
+    checked_seconds("timeout", timeout)
+    try:
+        if attempt_delay + 0.0 >= 0:
+            return attempt_delay
+    except (TypeError, OverflowError):
+        pass
+    raise OptionError(f"attempt_delay is a number of seconds, 0 or more, not {attempt_delay!r}")
 
 
 def _targets_of(destination: list[Target] | str | bytes) -> list[Target]:

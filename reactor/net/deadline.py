@@ -55,9 +55,9 @@ class Deadline:
 
         Raises OptionError for none or fewer, ReactorClosed when nobody will tell any more, WrongThread.
         """
+        self._loop.check()
         if not timeout > 0:
             raise OptionError(f"a deadline is a positive number of seconds away, not {timeout!r}")
-        self._loop.check()
         self._timeout = timeout
         if self._timer is None:
             self._timer = self._loop.call_later(timeout, self._on_missed)
@@ -65,13 +65,20 @@ class Deadline:
             self._timer.reschedule(self._loop.time() + timeout)
 
     def stop(self) -> None:
-        """It has come: wait no more.  Calling it twice, or too late, does nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """It has come: wait no more.  Calling it twice, too late, or after the reactor's end does nothing.
+
+        Raises WrongThread.
+        """
+        timer = self._timer
+        if timer is None:
+            return
+        if not self._loop.is_closed():  # else the timer went with the reactor
+            self._loop.check()
+            timer.cancel()
+        self._timer = None
 
     def is_running(self) -> bool:
-        """Tell whether something is being waited for."""
+        """Return True if something is being waited for."""
         return self._timer is not None
 
     def _on_missed(self) -> None:

@@ -37,7 +37,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets protocol linger outgoing pump_memory pump
+            addresses socket_options port_holder unix_path sockets protocol factories linger outgoing pump_memory pump
             pump_choice batch hub transport write_half read_half stream deadline
             messages/protocol messages/writer messages/stream messages/__init__
             multicast destinations datagram datagram_batch
