@@ -6,8 +6,8 @@ the same shape: a factory that makes a protocol for each connection, an address,
 returned has ``close()``; what is open when the reactor is closed is aborted, and every protocol hears of it.
 
 This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.  Every verb
-begins with ``_checked``, because a mistake in a call is to be seen at the call, and before anything is opened.  What
-a plain server does not need (connecting, datagrams, names) is loaded by the verb that does.
+begins with ``_checked``: a mistake in a call is to be seen at the call, and before anything is opened.  What a
+plain server does not need (connecting, datagrams, names) is loaded by the verb that does.
 """
 
 from __future__ import annotations

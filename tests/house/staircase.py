@@ -37,8 +37,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets protocol factories linger outgoing pump_memory pump
-            pump_choice batch hub transport write_half read_half stream deadline
+            addresses socket_options port_holder unix_path sockets protocol factories linger outgoing pump_memory
+            pump pump_choice batch hub transport write_half read_half stream deadline
             messages/protocol messages/writer messages/stream messages/__init__
             multicast destinations datagram datagram_batch
             names/cache names/host_table names/failures names/requests names/lookup names/__init__

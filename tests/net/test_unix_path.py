@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reactor.core.ops import Ops
-from reactor.errors import AddressError, BindFailed
+from reactor.errors import BindFailed
 from reactor.net.sockets import open_datagram_socket, open_unix_listener, remove_unix_path
 from reactor.testing import ScriptedOps, ScriptedSocket
 
