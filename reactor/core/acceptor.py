@@ -166,16 +166,19 @@ class Acceptor:
 
     def _on_readable(self) -> None:
         counters = self._host.counters
+        # One readiness may stand for hundreds of clients.  A bounded number of them is taken now; if more wait, the
+        # socket stays readable and the next turn goes on, after those who are connected have had theirs.
         for _ in range(self._batch):
             try:
                 sock, address = self._accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return  # the queue is empty, or another process that shares the socket was faster
             except OSError as exc:
                 counters.accept_errors += 1
                 if exc.errno in GONE:
-                    continue
+                    continue  # this client hung up while it waited; the next one may be fine
                 if exc.errno not in EXHAUSTED:
+                    # EBADF, ENOTSOCK, EINVAL: the listening socket itself is broken, and would stay readable.
                     self.close()
                     raise
                 self._shed(exc)
@@ -183,7 +186,7 @@ class Acceptor:
             counters.accepted += 1
             self._deliver(sock, address)
             if not self.is_accepting():
-                return
+                return  # the callback has paused or closed us: the rest of the queue is not ours to take
 
     def _deliver(self, sock: socket.socket, address: Any) -> None:
         try:
@@ -200,17 +203,21 @@ class Acceptor:
     def _shed(self, exc: OSError) -> None:
         """Close what waits in the queue with the help of the reserve, and rest."""
         for _ in range(self._batch):
+            # Each round trades the one spare descriptor for one client: free it, accept into it, close the client
+            # (which sees an end at once, instead of a connection that never answers), and take the spare back.
             if not self._reserve.give_up():
                 break
             try:
                 sock, _ = self._accept()
             except OSError:
-                break
+                break  # the queue is empty; or another thread took the descriptor before accept could
             else:
                 sock.close()
                 self._host.counters.shed += 1
             finally:
                 self._reserve.take()
+        # Whoever comes from now on waits in the kernel's queue.  Without this rest the socket would be readable in
+        # each turn, accept would fail in each turn, and the loop would spin.
         self._host.registry.remove(self._listener, EVENT_READ)
         self._rest = self._host.call_later(ACCEPT_BACKOFF, self._end_rest)
         # To tell it may take a descriptor as well: to import logging, to open its file.
@@ -222,6 +229,6 @@ class Acceptor:
 
     def _end_rest(self) -> None:
         self._rest = None
-        self._reserve.take()
+        self._reserve.take()  # it may have found no descriptor when the rest began
         if not self._is_paused:
             self._host.registry.add(self._listener, EVENT_READ, self._on_readable)

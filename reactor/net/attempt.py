@@ -69,14 +69,18 @@ class Attempt:
         number = self.sock.connect_ex(self.address)
         loop = self._hub.loop
         if number in PENDING:
+            # TCP's handshake is under way.  The kernel says "writable" when it has ended, well or badly.
             loop.registry.add(self.sock, EVENT_WRITE, self._on_writable)
         elif number == errno.EAGAIN and self.sock.family not in INTERNET:
+            # A Unix listener's queue is full, and no event tells when there is room: only asking again does.
             self._later = loop.call_later(RETRY_DELAY, self._connect)
         else:
+            # Decided at once.  EISCONN: an earlier connect(2) of this very socket has succeeded.
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
         self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+        # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _decide(self, number: int) -> None:
@@ -90,7 +94,7 @@ class Attempt:
         if number:
             return OSError(number, os.strerror(number))
         try:
-            peer = self.sock.getpeername()
+            peer = self.sock.getpeername()  # ENOTCONN if it was reset since: writable is not connected
             if self.sock.family in INTERNET and self.sock.getsockname() == peer:
                 set_reset_on_close(self.sock)  # or the port would be kept for a minute by a connection to nobody
                 return ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens; it had connected to itself")
@@ -125,5 +129,6 @@ def open_attempt(
 def _bind(sock: socket.socket, local: Any) -> None:
     """Bind to *local*; a fixed port may be in the state that the last connection from it left behind, TIME-WAIT."""
     if local[1] and os.name == "posix":
+        # With port 0 the kernel chooses a port that is in no such state.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(local)

@@ -163,6 +163,8 @@ class Connector:
             self._fail(result)
             return
         self.state = "connecting"
+        # RFC 8305, section 4: IPv6 and IPv4 in turn, so that one broken family costs one delay and not one for each
+        # of its addresses.
         self._targets.extend(interleaved(result))
         self._try_next()
 
@@ -170,6 +172,7 @@ class Connector:
         """Start one more attempt, and set the clock for the one after it; end when there is nothing left to
         hope for."""
         if self._next is not None:
+            # An attempt failed before its delay was over: the next one does not wait for the rest of it.
             self._next.cancel()
             self._next = None
         while self._targets:
@@ -177,18 +180,22 @@ class Connector:
             try:
                 attempt = open_attempt(self._hub, target, self._local, self._options, self._on_decided)
             except Exception as exc:
+                # Not even a socket, as for IPv6 where the system has none: no reason to wait.
                 self.attempts.append((target[3], exc))
                 continue
             self._running.append(attempt)
             if self._targets:
+                # RFC 8305, section 5: the "Connection Attempt Delay".  The attempt itself goes on meanwhile and may
+                # still win.
                 self._next = self._hub.loop.call_later(self._attempt_delay, self._try_next)
             return
+        # No address is left to be tried; those under way may still answer, and the deadline bounds them.
         if not self._running:
             self._fail(self._failure())
 
     def _on_decided(self, attempt: Attempt, exc: Exception | None) -> None:
         """An attempt has come to its end: unregistered; its socket is connected, or closed because of *exc*."""
-        self._running.remove(attempt)
+        self._running.remove(attempt)  # first: _end closes those that run, and this one may have won
         if exc is None:
             self._succeed(attempt)
         else:
@@ -211,6 +218,7 @@ class Connector:
             self._forget()  # the name may have moved: the next one to try shall ask again
         self._end(state)
         self._hub.counters.connect_failures += 1
+        # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.
         if hasattr(self.protocol, "connection_failed"):
             self._hub.loop.call_soon(self.protocol.connection_failed, exc)
         elif state == "failed":
@@ -250,6 +258,7 @@ def interleaved(targets: Iterable[Target]) -> list[Target]:
         lines.setdefault(target[0], deque()).append(target)
     ordered = []
     while lines:
+        # Round after round, one address of each family that still has some; a dict keeps the order of the families.
         for family in list(lines):
             ordered.append(lines[family].popleft())
             if not lines[family]:
