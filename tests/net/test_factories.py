@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import reactor
-from reactor.errors import ArgumentError, OptionError, TransportClosed
+from reactor.errors import ArgumentError, OptionError, TransportClosed, WrongThread
 from reactor.net.factories import STREAM, checked_protocol
 from tests.leaks import open_descriptors
+from tests.net.blocking import raised_in_a_thread
 from tests.net.recorder import FrameRecorder, Recorder
 from tests.net.stage import Stage, connect, stage_on
 
@@ -151,6 +152,25 @@ def test_the_kind_is_that_of_the_messages_when_the_socket_keeps_their_boundaries
     """The same verb wants another protocol with *seqpacket*."""
     for verb in ("listen_unix", "connect_unix"):
         assert "MessageProtocol" in refusal(world, verb, FrameRecorder, seqpacket=True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_nothing_is_opened_when_another_thread_calls(world: World, verb: str) -> None:
+    """WrongThread comes before the factory is called, the socket opened, the descriptor taken over."""
+    made: list[Recorder] = []
+
+    def factory() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    def story() -> None:
+        before = dict(open_descriptors())
+        assert isinstance(raised_in_a_thread(lambda: VERBS[verb](world, factory)), WrongThread)
+        assert dict(open_descriptors()) == before
+
+    world.stage.call_soon(story)
+    world.stage.settle()
+    assert made == []
 
 
 # -- when it is called -----------------------------------------------------------------------------------------
