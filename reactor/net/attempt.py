@@ -1,8 +1,8 @@
 """One attempt to connect to one address, without waiting for it.
 
 connect(2) of a non-blocking socket says EINPROGRESS; the socket becomes writable when the matter is decided,
-and SO_ERROR tells how.  What is decided at once, which loopback and Unix sockets do, is told from the loop as
-well, so that whoever made the attempt sees one order of events only.  Three traps are on the way:
+and SO_ERROR tells how.  Loopback and Unix sockets often decide at once; that is told from the loop as well, so that
+whoever made the attempt sees one order of events only.  Three traps are on the way:
 
 - **A Unix socket is never in progress.**  If the queue of its listener is full, connect(2) says EAGAIN, and no
   readiness will ever tell that there is room again; it is tried anew every ``RETRY_DELAY`` seconds.
@@ -10,7 +10,7 @@ well, so that whoever made the attempt sees one order of events only.  Three tra
   or has none; only a socket with a peer is connected.
 - **A connection to oneself.**  When nobody listens on a port of this machine, the kernel may choose just that
   port as the local one for the attempt, and TCP's simultaneous open then connects the socket to itself (RFC
-  9293, section 3.5). It is taken for what it is: a refusal.
+  9293, section 3.5).  That is treated as what it is: a refusal.
 
 Read next: ``connector``, which makes several attempts and keeps one.
 """
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 #: Seconds until a Unix socket whose listener's queue was full is tried again.
 RETRY_DELAY = 0.01
 
-#: What connect(2) says when the answer is still to come.  EAGAIN is no such word, though Windows writes it so.
+#: What connect(2) says when the answer is still to come.  Windows says EWOULDBLOCK; on Unix that is another name
+#: for EAGAIN, which means something else here (see above) and is taken out again.
 PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EWOULDBLOCK} - {errno.EAGAIN})
 
 

@@ -6,14 +6,15 @@ attempts overlap, as RFC 8305 ("Happy Eyeballs") has it: the families take turns
 attempt has a quarter of a second before the next one joins in, or less if it fails sooner; the first that connects
 wins and the others are closed.  An attempt itself is ``attempt``'s matter.
 
-The life of a connector is a line, and its protocol hears exactly one word about the end of it::
+The life of a connector is a line, and its protocol gets exactly one call about the end of it::
 
     resolving -> connecting -> connected               connection_made(stream)
          \\            \\----> failed, cancelled        connection_failed(exc)
 
-The protocol is made before anything else, so that there is somebody to tell whatever happens, and a factory
-that raises does so in the face of its caller.  Both words come from the loop, never from inside a method of the
-connector.
+The protocol is made before anything else, so that there is somebody to tell whatever happens, and a factory that
+raises does so inside the call that gave it.  Both calls come from the loop, never from inside a method of the
+connector, and one of them always comes: also when the reactor is being closed, and about a connector that is made
+and cancelled meanwhile.
 
 Read next: ``reactor``.
 """

@@ -63,7 +63,7 @@ class MulticastMember:
         join_group(self._hub.ops, self._sock, group, interface)
 
     def leave_group(self, group: str, interface: Interface = None) -> None:
-        """Receive no more what is sent to *group*; *interface* and errors as for ``join_group``."""
+        """Stop receiving what is sent to *group*; *interface* and errors as for ``join_group``."""
         self._hub.loop.check()
         leave_group(self._hub.ops, self._sock, group, interface)
 
@@ -96,7 +96,7 @@ def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface =
 
 
 def leave_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:
-    """Receive no more what is sent to *group*; same *interface* and errors as for ``join_group``."""
+    """Stop receiving what is sent to *group*; same *interface* and errors as for ``join_group``."""
     _change_membership(ops, sock, LEAVE, "leave", group, interface)
 
 

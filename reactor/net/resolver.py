@@ -1,7 +1,7 @@
 """Looking names up without keeping the loop waiting.
 
 getaddrinfo(3) and its kin know everything that a system is set up to know about names (files, DNS, mDNS, search
-domains), and they block, for half a minute when a name server is dead.  So each question runs in a thread, and
+domains), and they block, for half a minute if a name server is dead.  So each question runs in a thread, and
 the answer comes back the one way that leads into the loop from outside: ``call_soon_threadsafe``.
 
 What needs no thread does not get one: a number, a name of the host table, an answer that is remembered.  What is
@@ -80,8 +80,8 @@ class Resolver:
     One for each reactor; loop thread only.  Each method returns a Lookup at once: a future whose result is what the
     function of that name returns.  *callback* is given the result from the loop, once, unless the look-up is
     cancelled; a failure is a result, a LookupFailed that is a ``socket.gaierror`` or ``socket.herror`` as well.
-    *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port, and
-    OptionError for a timeout that is not positive.
+    *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port,
+    OptionError for a timeout that is not positive, WrongThread, and ReactorClosed.
 
     ``hosts`` are names with addresses of the program's own, see ``HostTable``; ``cache`` is what has been answered
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.

@@ -37,7 +37,7 @@ def test_members_of_an_ipv4_group_receive_what_is_sent_to_it(poller_name: str, i
 
 
 def can_send_to_group(interface: str) -> bool:
-    """Tell whether this machine has a route for IPv6 multicast over *interface*, which not every loopback has."""
+    """Return True if this machine has a route for IPv6 multicast over *interface*, which not every loopback has."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         try:
             sock.sendto(b"", ("ff02::77", 9, 0, socket.if_nametoindex(interface)))
