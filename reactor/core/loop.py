@@ -22,7 +22,6 @@ from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
-from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
 from reactor.core.forking import cease_to_watch, watch_for_fork
 from reactor.core.handles import Handle, Timer
@@ -32,12 +31,10 @@ from reactor.core.registry import ForkedPoller, poller_name
 from reactor.core.reports import log_failure
 from reactor.core.timers import NOT_A_NUMBER
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
-from reactor.limits import ACCEPT_BATCH
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    import socket
     from typing import Any, Self
 
     from reactor.core.probe import Probe
@@ -54,7 +51,7 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id")
+    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_thread_id")
 
     def __init__(
         self,
@@ -79,7 +76,6 @@ class Loop(Engine):
         self._announced: float | None = None
         self._timers.moved_earlier = self._wake_host
         self._is_closed = False
-        self._reserve = Reserve(ops)
         watch_for_fork(self, ops)
 
     def __del__(self) -> None:
@@ -101,18 +97,6 @@ class Loop(Engine):
         return self.clock()
 
     # -- descriptors -------------------------------------------------------------------------------------------
-
-    def add_acceptor(
-        self,
-        listener: socket.socket,
-        callback: Callable[[socket.socket, Any], object],
-        *,
-        batch: int = ACCEPT_BATCH,
-    ) -> Acceptor:
-        """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
-        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
-        self.check()
-        return Acceptor(self, listener, callback, self._reserve, batch)
 
     def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` whenever *fileobj* (a descriptor or an object with fileno()) can be read without
@@ -293,7 +277,6 @@ class Loop(Engine):
         self._flushes.clear()
         self._wakeup.close()
         self._foreign.clear()
-        self._reserve.give_up()
         self.registry.poller.close()
 
     def __enter__(self) -> Self:

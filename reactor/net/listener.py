@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from reactor.core.acceptor import Acceptor
+    from reactor.net.acceptor import Acceptor
     from reactor.net.hub import Hub
     from reactor.net.socket_options import SocketOptions
 
@@ -65,7 +65,8 @@ class Listener:
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        hub.loop.check()
+        loop: Any = hub.loop  # the Reactor, a later file: it shares one reserve among all its acceptors
+        loop.check()
         self._max_connections = checked_limit(max_connections)
         self._idle_timeout = checked_seconds("idle_timeout", idle_timeout)
         self._hub = hub
@@ -88,7 +89,7 @@ class Listener:
         hub.opened(self)
         try:
             for sock in self._sockets:
-                self._acceptors.append(hub.loop.add_acceptor(sock, self._on_accepted))
+                self._acceptors.append(loop.add_acceptor(sock, self._on_accepted))
                 if IS_INHERITED:
                     options.apply_stream(sock)
         except BaseException:

@@ -21,7 +21,8 @@ from reactor.core.loop import Loop
 from reactor.core.ops import Ops
 from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.limits import ACCEPT_BATCH, BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.net.acceptor import Acceptor, Reserve
 from reactor.net.addresses import checked_unix_path
 from reactor.net.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
 from reactor.net.hub import Hub
@@ -56,7 +57,7 @@ class Reactor(Loop):
     descriptor left.
     """
 
-    __slots__ = ("_resolver", "hub")
+    __slots__ = ("_reserve", "_resolver", "hub")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Reactor(Loop):
         super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
         #: What the transports of this reactor share; ``hub.transports`` are those that are open.
         self.hub = Hub(self)
+        self._reserve = Reserve(self.ops)
         self._resolver: Resolver | None = None
 
     @property
@@ -93,6 +95,18 @@ class Reactor(Loop):
         return options_for(verb, options, getattr(Reactor, verb).__kwdefaults__)
 
     # -- listening ---------------------------------------------------------------------------------------------
+
+    def add_acceptor(
+        self,
+        listener: socket.socket,
+        callback: Callable[[socket.socket, Any], object],
+        *,
+        batch: int = ACCEPT_BATCH,
+    ) -> Acceptor:
+        """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
+        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
+        self.check()
+        return Acceptor(self, listener, callback, self._reserve, batch)
 
     def listen_tcp(
         self,
@@ -390,6 +404,7 @@ class Reactor(Loop):
                 self._owner = None
                 self._is_closed = False
         super().close()
+        self._reserve.give_up()
 
     def _end_transports(self) -> None:
         """Abort every transport, and what protocols open in answer to that, until they have understood.

@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             ops probe counters reports handles timers
             polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue polling/choose
             polling/__init__
-            registry wakeup signals forking acceptor engine loop __init__
+            registry wakeup signals forking engine loop __init__
         """,
         "framing/": """
             partial seam codec scanner_pure scanner_accel scanner
@@ -42,7 +42,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             messages/protocol messages/writer messages/stream messages/__init__
             multicast destinations datagram datagram_batch
             names/cache names/host_table names/failures names/requests names/lookup names/__init__
-            resolver listener attempt connector reactor sendfile __init__
+            resolver acceptor listener attempt connector reactor sendfile __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },

@@ -7,15 +7,14 @@ whoever adds a method decides whether it changes something.
 from __future__ import annotations
 
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from reactor.core.acceptor import Acceptor
 from reactor.errors import WrongThread
+from reactor.net.acceptor import Acceptor
 from reactor.net.connector import Connector
 from reactor.net.deadline import Deadline
 from reactor.net.listener import Listener
@@ -23,6 +22,7 @@ from reactor.net.multicast import MulticastMember
 from reactor.net.names.lookup import Lookup
 from reactor.net.resolver import Resolver
 from tests.leaks import open_descriptors
+from tests.net.blocking import raised_in_a_thread
 from tests.net.caller import Caller
 from tests.net.notes import scripted
 from tests.net.recorder import Recorder
@@ -151,22 +151,6 @@ def world_of(stage: Stage) -> tuple[Any, ...]:
     return dict(open_descriptors()), set(stage.registry.poller.get_map()), set(stage.hub.transports)
 
 
-def raised_in_a_thread(call: Callable[[], object]) -> list[BaseException]:
-    """What *call* raises when another thread makes it."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as exc:
-            raised.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return raised
-
-
 @pytest.mark.parametrize(("kind", "name"), CALLS, ids=lambda value: getattr(value, "__name__", value))
 def test_nothing_is_changed_when_another_thread_calls(kind: type, name: str) -> None:
     """WrongThread before the first step: the object, the loop and the descriptors are as they were.
@@ -180,7 +164,7 @@ def test_nothing_is_changed_when_another_thread_calls(kind: type, name: str) -> 
     def story() -> None:
         thing = edge.made(stage)
         before = state_of(thing), world_of(stage)
-        [exc] = raised_in_a_thread(lambda: edge.changing[name](thing))
+        exc = raised_in_a_thread(lambda: edge.changing[name](thing))
         assert isinstance(exc, WrongThread)
         assert (state_of(thing), world_of(stage)) == before
         edge.changing[name](thing)  # in its own thread it is lawful
@@ -212,9 +196,22 @@ def test_the_kernel_is_told_nothing_of_a_group_when_another_thread_calls(name: s
 
         def story() -> None:
             before = list(sock.calls)
-            [exc] = raised_in_a_thread(lambda: MULTICAST[name](endpoint))
+            exc = raised_in_a_thread(lambda: MULTICAST[name](endpoint))
             assert isinstance(exc, WrongThread)
             assert sock.calls == before
+
+        stage.call_soon(story)
+        stage.settle()
+
+
+def test_no_acceptor_is_added_when_another_thread_calls() -> None:
+    """WrongThread; the listening socket is watched by nobody."""
+    with stage_on() as stage, socket.create_server(("127.0.0.1", 0)) as sock:
+
+        def story() -> None:
+            before = world_of(stage)
+            assert isinstance(raised_in_a_thread(lambda: stage.add_acceptor(sock, print)), WrongThread)
+            assert world_of(stage) == before
 
         stage.call_soon(story)
         stage.settle()

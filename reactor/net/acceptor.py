@@ -12,7 +12,7 @@ accept(2) fails for three different reasons:
   acceptor rests for ``ACCEPT_BACKOFF`` seconds.  One line in the log says so.
 
 The callback is user code: it may pause or close the acceptor, and it may raise, which closes the new socket, not
-the acceptor.  Read next: ``loop``; ``reactor.net.listener`` builds protocols and limits on top of this.
+the acceptor.  Read next: ``listener``, which builds protocols and limits on top of this.
 """
 
 from __future__ import annotations
