@@ -55,8 +55,11 @@ class NotRegistered(UsageError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
-class TransportClosed(UsageError, ConnectionError):
-    """The transport cannot do that any more: it is closing, closed, or its writing side has ended."""
+class TransportClosed(UsageError, ConnectionError, RuntimeError):
+    """The transport cannot do that any more: it is closing, closed, or its writing side has ended.
+
+    asyncio raises a RuntimeError in that place, and this is one.
+    """
 
 
 class AddressError(UsageError, ValueError):
@@ -69,6 +72,10 @@ class DeadlineExceeded(UsageError, TimeoutError):
 
 class OptionError(UsageError, ValueError):
     """An argument has a value that it cannot have; the message says which values it takes."""
+
+
+class ArgumentError(UsageError, TypeError):
+    """A call has an argument that it does not take: an unknown keyword, or a factory that makes no protocols."""
 
 
 class ScriptExhausted(UsageError, AssertionError):

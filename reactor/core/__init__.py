@@ -4,5 +4,5 @@ Read in this order, each file standing on the ones before it: ``ops`` (the one s
 ``probe`` and ``counters`` (what can be watched), ``reports`` (where faults are told), ``handles`` and ``timers``
 (pure data), ``polling`` (one file per kernel mechanism), ``registry`` (who waits for which descriptor), ``wakeup``,
 ``engine`` (the heart, which drives them all, one turn after the other), and at last ``loop``, its face.
-``signals``, ``forking`` and ``acceptor`` are second reading.
+``signals`` and ``forking`` are second reading.
 """

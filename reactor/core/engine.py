@@ -28,11 +28,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.core.counters import Counters
 from reactor.core.handles import Handle, Timer
 from reactor.core.ops import Ops
+from reactor.core.polling.contract import Poller
 from reactor.core.registry import Registry
 from reactor.core.reports import Reports
 from reactor.core.signals import Signals
@@ -60,7 +61,7 @@ class Engine:
         "_told", "_unserved", "_wakeup", "clock", "counters", "ops", "probe", "registry", "reports",
     )  # fmt: skip
 
-    def __init__(self, poller: BaseSelector, clock: Callable[[], float], ops: Ops) -> None:
+    def __init__(self, poller: Poller, clock: Callable[[], float], ops: Ops) -> None:
         self.ops = ops
         self.counters = Counters()
         self.reports = Reports(clock, self.counters)
@@ -122,7 +123,7 @@ class Engine:
 
     def _wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None for ever, 0 if anything is ready."""
-        if self._ready or self._is_stopping or self._flushes or self._unserved or getattr(self.registry.poller, "has_backlog", False):
+        if self._ready or self._is_stopping or self._flushes or self._unserved or self.registry.poller.has_backlog:
             return 0
         when = self._timers.next_when() if self._timers else None
         if when is None:

@@ -23,7 +23,6 @@ from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from weakref import WeakSet, ref
 
-from reactor.core.acceptor import Acceptor, Reserve
 from reactor.core.engine import Engine
 from reactor.core.forking import unwatch_for_fork, watch_for_fork
 from reactor.core.handles import Handle, Timer, uncallable
@@ -33,12 +32,10 @@ from reactor.core.polling.forked import ForkedPoller
 from reactor.core.reports import log_failure
 from reactor.core.timers import seconds
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
-from reactor.limits import ACCEPT_BATCH
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    import socket
     from typing import Any, Self
 
     from reactor.core.probe import Probe
@@ -55,7 +52,7 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_reserve", "_thread_id", "_woken_by")
+    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_thread_id", "_woken_by")
 
     def __init__(
         self,
@@ -83,7 +80,6 @@ class Loop(Engine):
         #: Futures that will ring when they are done and cannot be told otherwise; see ``_be_woken_by``.
         self._woken_by: WeakSet[Any] = WeakSet()
         self._is_closed = False
-        self._reserve = Reserve(ops)
         watch_for_fork(self, ops)
 
     def __del__(self) -> None:
@@ -105,20 +101,6 @@ class Loop(Engine):
         return self.clock()
 
     # -- descriptors -------------------------------------------------------------------------------------------
-
-    def add_acceptor(
-        self,
-        listener: socket.socket,
-        callback: Callable[[socket.socket, Any], object],
-        *,
-        batch: int = ACCEPT_BATCH,
-    ) -> Acceptor:
-        """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
-        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
-        self.check()
-        if not callable(callback):
-            raise uncallable("add_acceptor", callback)
-        return Acceptor(self, listener, callback, self._reserve, batch)
 
     def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` whenever *fileobj* (a descriptor or an object with fileno()) can be read without
@@ -358,7 +340,6 @@ class Loop(Engine):
         self._unserved.clear()
         self._wakeup.close()
         self._foreign.clear()
-        self._reserve.give_up()
         self.registry.poller.close()
 
     def __enter__(self) -> Self:

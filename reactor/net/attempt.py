@@ -1,8 +1,8 @@
 """One attempt to connect to one address, without waiting for it.
 
 connect(2) of a non-blocking socket says EINPROGRESS; the socket becomes writable when the matter is decided,
-and SO_ERROR tells how.  What is decided at once, which loopback and Unix sockets do, is told from the loop as
-well, so that whoever made the attempt sees one order of events only.  Three traps are on the way:
+and SO_ERROR tells how.  Loopback and Unix sockets often decide at once; that is told from the loop as well, so that
+whoever made the attempt sees one order of events only.  Three traps are on the way:
 
 - **A Unix socket is never in progress.**  If the queue of its listener is full, connect(2) says EAGAIN, and no
   readiness will ever tell that there is room again; it is tried anew every ``RETRY_DELAY`` seconds.
@@ -10,7 +10,7 @@ well, so that whoever made the attempt sees one order of events only.  Three tra
   or has none; only a socket with a peer is connected.
 - **A connection to oneself.**  When nobody listens on a port of this machine, the kernel may choose just that
   port as the local one for the attempt, and TCP's simultaneous open then connects the socket to itself (RFC
-  9293, section 3.5). It is taken for what it is: a refusal.
+  9293, section 3.5).  That is treated as what it is: a refusal.
 
 Read next: ``connector``, which makes several attempts and keeps one.
 """
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 #: Seconds until a Unix socket whose listener's queue was full is tried again.
 RETRY_DELAY = 0.01
 
-#: What connect(2) says when the answer is still to come.  EAGAIN is no such word, though Windows writes it so.
+#: What connect(2) says when the answer is still to come.  Windows says EWOULDBLOCK; on Unix that is another name
+#: for EAGAIN, which means something else here (see above) and is taken out again.
 PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EWOULDBLOCK} - {errno.EAGAIN})
 
 
@@ -69,14 +70,18 @@ class Attempt:
         number = self.sock.connect_ex(self.address)
         loop = self._hub.loop
         if number in PENDING:
+            # TCP's handshake is under way.  The kernel says "writable" when it has ended, well or badly.
             loop.registry.add(self.sock, EVENT_WRITE, self._on_writable)
         elif number == errno.EAGAIN and self.sock.family not in INTERNET:
+            # A Unix listener's queue is full, and no event tells when there is room: only asking again does.
             self._later = loop.call_later(RETRY_DELAY, self._connect)
         else:
+            # Decided at once.  EISCONN: an earlier connect(2) of this very socket has succeeded.
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
         self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+        # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _decide(self, number: int) -> None:
@@ -90,7 +95,7 @@ class Attempt:
         if number:
             return OSError(number, os.strerror(number))
         try:
-            peer = self.sock.getpeername()
+            peer = self.sock.getpeername()  # ENOTCONN if it was reset since: writable is not connected
             if self.sock.family in INTERNET and self.sock.getsockname() == peer:
                 set_reset_on_close(self.sock)  # or the port would be kept for a minute by a connection to nobody
                 return ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens; it had connected to itself")
@@ -125,5 +130,6 @@ def open_attempt(
 def _bind(sock: socket.socket, local: Any) -> None:
     """Bind to *local*; a fixed port may be in the state that the last connection from it left behind, TIME-WAIT."""
     if local[1] and os.name == "posix":
+        # With port 0 the kernel chooses a port that is in no such state.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(local)

@@ -6,14 +6,15 @@ attempts overlap, as RFC 8305 ("Happy Eyeballs") has it: the families take turns
 attempt has a quarter of a second before the next one joins in, or less if it fails sooner; the first that connects
 wins and the others are closed.  An attempt itself is ``attempt``'s matter.
 
-The life of a connector is a line, and its protocol hears exactly one word about the end of it::
+The life of a connector is a line, and its protocol gets exactly one call about the end of it::
 
     resolving -> connecting -> connected               connection_made(stream)
          \\            \\----> failed, cancelled        connection_failed(exc)
 
-The protocol is made before anything else, so that there is somebody to tell whatever happens, and a factory
-that raises does so in the face of its caller.  Both words come from the loop, never from inside a method of the
-connector.
+The protocol is made before anything else, so that there is somebody to tell whatever happens, and a factory that
+raises does so inside the call that gave it.  Both calls come from the loop, never from inside a method of the
+connector, and one of them always comes: also when the reactor is being closed, and about a connector that is made
+and cancelled meanwhile.
 
 Read next: ``reactor``.
 """
@@ -44,7 +45,8 @@ from reactor.net.addresses import (
     scoped_address,
 )
 from reactor.net.attempt import Attempt, open_attempt
-from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions
+from reactor.net.factories import STREAM, checked_protocol
+from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions, checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Handle, Timer
+    from reactor.net.factories import Kind
     from reactor.net.hub import Hub
     from reactor.net.names.lookup import Lookup
     from reactor.net.names.requests import Target
@@ -74,15 +77,16 @@ class Connector:
     *timeout* bounds looking up and connecting together, in seconds; None: no bound.  *attempt_delay* is how
     long an address may be silent before the next one is tried as well.  *local_address* is ``(numeric host,
     port)``, or with flow and scope for IPv6; host "" is any address of this machine, and port 0 any port.
-    ``make_stream(sock, protocol, peer_address)`` builds the stream and calls
-    ``connection_made``.
+    ``make_stream(sock, protocol, peer_address)`` builds the stream and calls ``connection_made``.  *kind* says what
+    the protocol must be like.
 
     ``state`` is "resolving", "connecting", "connected", "failed" or "cancelled"; ``stream`` is there when
     connected; ``attempts`` holds ``(address, exception)`` for each attempt that failed so far.
 
     The protocol's ``connection_failed`` receives ResolutionFailed, ConnectFailed (every address failed: see its
     ``attempts``), ConnectTimeout or ConnectCancelled.  Of a protocol without that method, the log is told instead.
-    Raises AddressError and OptionError for what cannot even be tried, and what *factory* raises.
+    Raises AddressError and OptionError for what cannot even be tried, ArgumentError if *factory* makes no protocol,
+    and what it raises.
     """
 
     __slots__ = (
@@ -102,6 +106,7 @@ class Connector:
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
         local_address: LocalAddress | None = None,
         options: SocketOptions = DEFAULT_OPTIONS,
+        kind: Kind = STREAM,
     ) -> None:
         hub.loop.check()
         goal: Any = _checked_destination(destination)
@@ -120,14 +125,16 @@ class Connector:
         self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
         self.stream: Stream | None = None
-        self.protocol = factory()
+        self.protocol = checked_protocol(factory(), factory, kind)
         self.state = "resolving"
-        self._deadline = None if timeout is None else hub.loop.call_later(timeout, self._expire, timeout)
+        self._deadline: Timer | None = None
         if isinstance(goal, tuple):
             self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
             self._forget = partial(resolver.forget, goal[0])
         else:
             self._begin = hub.loop.call_soon(self._on_resolved, _targets_of(goal))
+        if timeout is not None:
+            self._deadline = hub.loop.call_later(timeout, self._expire, timeout)
         #: Not a transport, but something to be aborted before the reactor is closed.
         hub.transports.add(self)
 
@@ -135,12 +142,16 @@ class Connector:
         return f"<{type(self).__name__} {self.state}, to {self._what}>"
 
     def is_done(self) -> bool:
-        """Tell whether it has come to its end: connected, failed or cancelled."""
+        """Return True if it has come to its end: connected, failed or cancelled."""
         return self.state not in ("resolving", "connecting")
 
     def cancel(self) -> None:
-        """Give up: the protocol hears ``connection_failed`` with a ConnectCancelled.  Too late, it does nothing."""
+        """Give up: the protocol hears ``connection_failed`` with a ConnectCancelled.  Too late, it does nothing.
+
+        Raises WrongThread.
+        """
         if not self.is_done():
+            self._hub.loop.check()
             self._fail(ConnectCancelled(f"connecting to {self._what} was cancelled"), "cancelled")
 
     #: What everything that the reactor returns has, and what the reactor calls at its own end.
@@ -153,6 +164,8 @@ class Connector:
             self._fail(result)
             return
         self.state = "connecting"
+        # RFC 8305, section 4: IPv6 and IPv4 in turn, so that one broken family costs one delay and not one for each
+        # of its addresses.
         self._targets.extend(interleaved(result))
         self._try_next()
 
@@ -160,6 +173,7 @@ class Connector:
         """Start one more attempt, and set the clock for the one after it; end when there is nothing left to
         hope for."""
         if self._next is not None:
+            # An attempt failed before its delay was over: the next one does not wait for the rest of it.
             self._next.cancel()
             self._next = None
         while self._targets:
@@ -167,18 +181,22 @@ class Connector:
             try:
                 attempt = open_attempt(self._hub, target, self._local, self._options, self._on_decided)
             except Exception as exc:
+                # Not even a socket, as for IPv6 where the system has none: no reason to wait.
                 self.attempts.append((target[3], exc))
                 continue
             self._running.append(attempt)
             if self._targets:
+                # RFC 8305, section 5: the "Connection Attempt Delay".  The attempt itself goes on meanwhile and may
+                # still win.
                 self._next = self._hub.loop.call_later(self._attempt_delay, self._try_next)
             return
+        # No address is left to be tried; those under way may still answer, and the deadline bounds them.
         if not self._running:
             self._fail(self._failure())
 
     def _on_decided(self, attempt: Attempt, exc: Exception | None) -> None:
         """An attempt has come to its end: unregistered; its socket is connected, or closed because of *exc*."""
-        self._running.remove(attempt)
+        self._running.remove(attempt)  # first: _end closes those that run, and this one may have won
         if exc is None:
             self._succeed(attempt)
         else:
@@ -201,6 +219,7 @@ class Connector:
             self._forget()  # the name may have moved: the next one to try shall ask again
         self._end(state)
         self._hub.counters.connect_failures += 1
+        # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.
         if hasattr(self.protocol, "connection_failed"):
             self._hub.loop.call_soon(self.protocol.connection_failed, exc)
         elif state == "failed":
@@ -240,6 +259,7 @@ def interleaved(targets: Iterable[Target]) -> list[Target]:
         lines.setdefault(target[0], deque()).append(target)
     ordered = []
     while lines:
+        # Round after round, one address of each family that still has some; a dict keeps the order of the families.
         for family in list(lines):
             ordered.append(lines[family].popleft())
             if not lines[family]:
@@ -279,11 +299,13 @@ def _checked_local(
 
 
 def _checked_delay(timeout: float | None, attempt_delay: float) -> float:
-    if timeout is not None and not timeout > 0:
-        raise OptionError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-    if not attempt_delay >= 0:
-        raise OptionError(f"attempt_delay is a number of seconds, not {attempt_delay!r}")
-    return attempt_delay
+    checked_seconds("timeout", timeout)
+    try:
+        if attempt_delay + 0.0 >= 0:
+            return attempt_delay
+    except (TypeError, OverflowError):
+        pass
+    raise OptionError(f"attempt_delay is a number of seconds, 0 or more, not {attempt_delay!r}")
 
 
 def _targets_of(destination: list[Target] | str | bytes) -> list[Target]:

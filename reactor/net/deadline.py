@@ -21,6 +21,7 @@ Loop thread.  Read next: ``stream``, for ``fail`` and ``set_idle_timeout``.
 from __future__ import annotations
 
 from reactor.errors import OperationTimeout, OptionError
+from reactor.net.socket_options import checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class Deadline:
     """Calls ``missed(exc)`` with an OperationTimeout unless *what*, a piece of a sentence, has come in time.
 
-    It is not running when it is made, and no more when it was missed.
+    It is not running when it is made, nor after it was missed.  ``start`` and ``stop`` raise WrongThread in another
+    thread than the loop's, and change nothing.
     """
 
     __slots__ = ("_loop", "_missed", "_timeout", "_timer", "what")
@@ -51,13 +53,13 @@ class Deadline:
         return f"<{type(self).__name__} for {self.what}, {state}>"
 
     def start(self, timeout: float) -> None:
-        """Wait from now on for *timeout* seconds, also if it is running.
+        """Wait for *timeout* seconds from now on, also if it is running.
 
-        Raises OptionError for none or fewer, ReactorClosed when nobody will tell any more, WrongThread.
+        Raises OptionError unless that is a positive number, and ReactorClosed after the reactor's end.
         """
-        if not timeout > 0:
-            raise OptionError(f"a deadline is a positive number of seconds away, not {timeout!r}")
         self._loop.check()
+        if checked_seconds("timeout", timeout) is None:
+            raise OptionError("timeout is a positive number of seconds, not None: stop() ends the waiting")
         self._timeout = timeout
         if self._timer is None:
             self._timer = self._loop.call_later(timeout, self._on_missed)
@@ -65,13 +67,17 @@ class Deadline:
             self._timer.reschedule(self._loop.time() + timeout)
 
     def stop(self) -> None:
-        """It has come: wait no more.  Calling it twice, or too late, does nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop waiting: it has come.  Calling it twice, too late, or after the reactor's end does nothing."""
+        timer = self._timer
+        if timer is None:
+            return
+        if not self._loop.is_closed():  # else the timer went with the reactor
+            self._loop.check()
+            timer.cancel()
+        self._timer = None
 
     def is_running(self) -> bool:
-        """Tell whether something is being waited for."""
+        """Return True if something is being waited for."""
         return self._timer is not None
 
     def _on_missed(self) -> None:

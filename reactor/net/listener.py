@@ -4,7 +4,11 @@ One listener may hold several sockets (a name with several addresses); they shar
 options and one count.  At ``max_connections`` it pauses: further clients wait in the kernel's queue, where they
 cost nothing here, and are taken in as others leave.  Closing the listener leaves its connections alone.
 
-Read next: ``connector``, the other way to come by a stream.
+What is counted is descriptors, because descriptors are what a server runs out of.  A connection keeps its place
+from ``accept`` until its socket is closed.  That may be long after ``connection_lost``: a connection that we close
+while the peer still sends lingers (see ``linger``), and its place is given away only when that is over.
+
+Read next: ``attempt`` and ``connector``, the other way to come by a stream.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from socket import SOCK_SEQPACKET
 from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.addresses import checked_unix_path, format_address
+from reactor.net.factories import MESSAGES, STREAM, Kind, checked_protocol
+from reactor.net.socket_options import checked_seconds
 from reactor.net.sockets import remove_unix_path
 from reactor.net.stream import Stream
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from reactor.core.acceptor import Acceptor
+    from reactor.net.acceptor import Acceptor
     from reactor.net.hub import Hub
     from reactor.net.socket_options import SocketOptions
 
@@ -35,11 +41,16 @@ IS_INHERITED = sys.platform == "linux"
 
 
 class Listener:
-    """Open listening sockets.  Made by ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; loop thread only."""
+    """Open listening sockets.  Made by ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; loop thread only.
+
+    ``connections`` is how many of its connections hold a descriptor now, those that linger included; ``accepted``
+    is how many there ever were.  There are never more than ``max_connections``, unless that was lowered meanwhile.
+    Every method that changes something raises WrongThread in another thread than the loop's, and changes nothing.
+    """
 
     __slots__ = (
-        "_acceptors", "_factory", "_hub", "_idle_timeout", "_is_closed", "_is_paused", "_options", "_sockets",
-        "_transport", "_unix_path", "_watermarks", "accepted", "connections", "max_connections",
+        "_acceptors", "_factory", "_hub", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
+        "_options", "_sockets", "_transport", "_unix_path", "_watermarks", "accepted", "connections",
     )  # fmt: skip
 
     def __init__(
@@ -54,24 +65,22 @@ class Listener:
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        if max_connections is not None and max_connections < 1:
-            raise OptionError(f"max_connections is at least 1, or None for no limit, not {max_connections!r}")
-        if idle_timeout is not None and not idle_timeout > 0:
-            raise OptionError(f"an idle timeout is a positive number of seconds or None, not {idle_timeout!r}")
+        loop: Any = hub.loop  # the Reactor, a later file: it shares one reserve among all its acceptors
+        loop.check()
+        self._max_connections = checked_limit(max_connections)
+        self._idle_timeout = checked_seconds("idle_timeout", idle_timeout)
         self._hub = hub
         self._sockets = list(sockets)
         self._factory = factory
         #: What is made of a connection: the sockets are all of one kind.
         self._transport = transport_for(self._sockets[0].type)
+        self._kind = kind_for(self._sockets[0].type)
         self._options = options
-        self._idle_timeout = idle_timeout
         self._watermarks = watermarks
         self._unix_path: tuple[str | bytes, tuple[int, int] | None] | None = None
         if unix_path is not None:
             path = checked_unix_path(unix_path)
             self._unix_path = (path, hub.ops.path_identity(path))
-        self.max_connections = max_connections
-        #: Connections that are open now, and connections that ever were.
         self.connections = 0
         self.accepted = 0
         self._is_paused = False
@@ -80,11 +89,11 @@ class Listener:
         hub.opened(self)
         try:
             for sock in self._sockets:
-                self._acceptors.append(hub.loop.add_acceptor(sock, self._on_accepted))
+                self._acceptors.append(loop.add_acceptor(sock, self._on_accepted))
                 if IS_INHERITED:
                     options.apply_stream(sock)
         except BaseException:
-            self.close()
+            self.close()  # with the acceptors and sockets that are open by now
             raise
 
     def __repr__(self) -> str:
@@ -106,24 +115,47 @@ class Listener:
         """The listening sockets; they stay the listener's own."""
         return list(self._sockets)
 
+    @property
+    def max_connections(self) -> int | None:
+        """How many connections may be open at a time, at least 1; None: no limit.
+
+        A change takes effect at once.  A smaller number ends no connection: nobody is taken in until so many have
+        left.  Raises OptionError for any other value, WrongThread, and ReactorClosed.
+        """
+        return self._max_connections
+
+    @max_connections.setter
+    def max_connections(self, limit: int | None) -> None:
+        self._hub.loop.check()
+        self._max_connections = checked_limit(limit)
+        self._pause_or_resume()
+
     def pause(self) -> None:
-        """Leave new connections in the kernel's queue until ``resume``."""
-        self._is_paused = True
-        self._settle()
+        """Leave new connections in the kernel's queue until ``resume``.  Closed, it does nothing."""
+        if not self._is_closed:
+            self._hub.loop.check()
+            self._is_paused = True
+            self._pause_or_resume()
 
     def resume(self) -> None:
-        """Take connections again, as far as ``max_connections`` allows."""
-        self._is_paused = False
-        self._settle()
+        """Take connections again, as far as ``max_connections`` allows.  Closed, it does nothing."""
+        if not self._is_closed:
+            self._hub.loop.check()
+            self._is_paused = False
+            self._pause_or_resume()
 
     def is_accepting(self) -> bool:
-        """Tell whether a connection that arrives now is taken in now."""
+        """Return True if a connection that arrives now is taken in now."""
         return not self._is_closed and any(acceptor.is_accepting() for acceptor in self._acceptors)
 
     def close(self) -> None:
-        """Listen no more, and remove the path of a Unix socket if it is still ours.  Connections go on."""
+        """Listen no more, and remove the path of a Unix socket if it is still ours.  Connections go on.
+
+        Idempotent; the reactor calls it at its own end.
+        """
         if self._is_closed:
             return
+        self._hub.loop.check()
         self._is_closed = True
         for acceptor in self._acceptors:
             acceptor.close()
@@ -140,17 +172,19 @@ class Listener:
         self._unix_path = None
 
     def is_closing(self) -> bool:
-        """Tell whether ``close`` was called."""
+        """Return True if ``close`` was called."""
         return self._is_closed
 
     def _on_accepted(self, sock: socket.socket, address: Any) -> None:
         if not IS_INHERITED:
             self._options.apply_stream(sock)
-        stream = self._transport(self._hub, sock, self._factory(), address, self._watermarks, self._on_lost)
+        # What raises before the count is raised costs this client its connection: the acceptor closes the socket.
+        protocol = checked_protocol(self._factory(), self._factory, self._kind)
+        stream = self._transport(self._hub, sock, protocol, address, self._watermarks, self._on_lost)
         self.accepted += 1
         self.connections += 1
-        if self.connections == self.max_connections:
-            self._settle()
+        if self._is_full():
+            self._pause_or_resume()  # at once: the acceptor asks after each connection whether it may go on
         if self._idle_timeout is not None:
             stream.set_idle_timeout(self._idle_timeout)
         try:
@@ -161,18 +195,30 @@ class Listener:
             self._hub.reports.fault("shed", f"closed a new connection: {exc}")
 
     def _on_lost(self, stream: object) -> None:
+        """The descriptor of one of our connections is closed."""
         self.connections -= 1
-        if self.max_connections is not None:
-            self._settle()
+        if self._max_connections is not None:
+            self._pause_or_resume()
 
-    def _settle(self) -> None:
-        """Accept, or do not, as pausing and the number of connections demand."""
-        is_full = self.max_connections is not None and self.connections >= self.max_connections
+    def _is_full(self) -> bool:
+        # Not ==: a limit that was lowered lies below the number of those who are in.
+        return self._max_connections is not None and self.connections >= self._max_connections
+
+    def _pause_or_resume(self) -> None:
+        """Have the acceptors do what pausing and the number of connections demand."""
+        is_open = not (self._is_paused or self._is_full())
         for acceptor in self._acceptors:
-            if self._is_paused or is_full:
+            if not is_open:
                 acceptor.pause()
             elif not acceptor.is_accepting():
-                acceptor.resume()
+                acceptor.resume()  # one that rests for want of descriptors goes on resting
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """Return *limit* if it can be a ``max_connections``.  Raises OptionError."""
+    if limit is not None and not (isinstance(limit, int) and limit >= 1):
+        raise OptionError(f"max_connections is a whole number, at least 1, or None for no limit, not {limit!r}")
+    return limit
 
 
 def transport_for(kind: int) -> Any:
@@ -182,3 +228,8 @@ def transport_for(kind: int) -> Any:
     from reactor.net.messages.stream import MessageStream
 
     return MessageStream
+
+
+def kind_for(kind: int) -> Kind:
+    """Return what protocols on connected sockets of *kind* must be like."""
+    return MESSAGES if kind == SOCK_SEQPACKET else STREAM

@@ -56,20 +56,28 @@ class MulticastMember:
     def join_group(self, group: str, interface: Interface = None) -> None:
         """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
 
-        Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses.
+        Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses,
+        WrongThread and ReactorClosed.
         """
+        self._hub.loop.check()
         join_group(self._hub.ops, self._sock, group, interface)
 
     def leave_group(self, group: str, interface: Interface = None) -> None:
-        """Receive no more what is sent to *group*; *interface* and errors as for ``join_group``."""
+        """Stop receiving what is sent to *group*; *interface* and errors as for ``join_group``."""
+        self._hub.loop.check()
         leave_group(self._hub.ops, self._sock, group, interface)
 
     def set_multicast(
         self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
     ) -> None:
         """Choose for multicast datagrams the *interface* they leave by, how many *hops* they travel (1: this
-        network), and whether they *loop* back to this machine; None changes nothing.  Raises BindFailed,
-        OptionError."""
+        network), and whether they *loop* back to this machine; None changes nothing.
+
+        Raises OptionError, BindFailed, WrongThread and ReactorClosed.
+        """
+        self._hub.loop.check()
+        if hops is not None:
+            check_distance(hops)  # before the interface is changed: a refused call changes nothing
         if interface is not None:
             set_interface(self._hub.ops, self._sock, interface)
         if hops is not None:
@@ -88,7 +96,7 @@ def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface =
 
 
 def leave_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:
-    """Receive no more what is sent to *group*; same *interface* and errors as for ``join_group``."""
+    """Stop receiving what is sent to *group*; same *interface* and errors as for ``join_group``."""
     _change_membership(ops, sock, LEAVE, "leave", group, interface)
 
 
@@ -104,9 +112,14 @@ def set_interface(ops: Ops, sock: socket.socket, interface: Interface) -> None:
 
 def set_distance(sock: socket.socket, hops: int) -> None:
     """Let multicast datagrams pass *hops* - 1 routers, 0 to 255; 1 is this network, the default; 0 this machine."""
-    if not isinstance(hops, int) or not 0 <= hops <= 255:
-        raise OptionError(f"multicast datagrams travel 0 to 255 hops, not {hops!r}")
+    check_distance(hops)
     sock.setsockopt(LEVEL[sock.family], DISTANCE[sock.family], hops)
+
+
+def check_distance(hops: int) -> None:
+    """Raise OptionError unless *hops* is a distance that both families know."""
+    if not isinstance(hops, int) or not 0 <= hops <= 255:
+        raise OptionError(f"hops is 0 to 255, not {hops!r}")
 
 
 def set_loop(sock: socket.socket, flag: bool) -> None:

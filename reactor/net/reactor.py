@@ -5,8 +5,9 @@
 the same shape: a factory that makes a protocol for each connection, an address, and keywords.  Everything
 returned has ``close()``; what is open when the reactor is closed is aborted, and every protocol hears of it.
 
-This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.  What a plain
-server does not need (connecting, datagrams, names) is loaded by the verb that does.
+This file only wires: each verb is a few lines, and the work is in the file of the thing it returns.  Every verb
+begins with ``_checked``: a mistake in a call is to be seen at the call, and before anything is opened.  What a
+plain server does not need (connecting, datagrams, names) is loaded by the verb that does.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ import socket
 import time
 from selectors import BaseSelector
 
+from reactor.core.handles import uncallable
 from reactor.core.loop import Loop
 from reactor.core.ops import Ops
+from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.limits import ACCEPT_BATCH, BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.net.acceptor import Acceptor, Reserve
 from reactor.net.addresses import checked_unix_path
+from reactor.net.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
 from reactor.net.hub import Hub
-from reactor.net.listener import Listener, transport_for
+from reactor.net.listener import Listener, checked_limit, kind_for, transport_for
 from reactor.net.pump_choice import with_pump
-from reactor.net.socket_options import SocketOptions
+from reactor.net.socket_options import SocketOptions, checked_seconds, options_for
 from reactor.net.sockets import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
 from reactor.net.stream import Stream
 from reactor.net.unix_path import remove_unix_path
@@ -53,7 +58,7 @@ class Reactor(Loop):
     descriptor left.
     """
 
-    __slots__ = ("_resolver", "hub")
+    __slots__ = ("_reserve", "_resolver", "hub")
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Reactor(Loop):
         super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
         #: What the transports of this reactor share; ``hub.transports`` are those that are open.
         self.hub = Hub(self)
+        self._reserve = Reserve(self.ops)
         self._resolver: Resolver | None = None
 
     @property
@@ -76,7 +82,34 @@ class Reactor(Loop):
             self._resolver = Resolver(self.hub)
         return self._resolver
 
+    def _checked(
+        self, verb: str, factory: Factory, kind: Kind | None, watermarks: Watermarks, options: dict[str, Any]
+    ) -> SocketOptions:
+        """Check what every verb is given and return its socket options; *kind* None is decided by the socket.
+
+        Raises ArgumentError, OptionError, WrongThread, ReactorClosed.
+        """
+        self.check()
+        check_factory(verb, factory, kind)
+        if not isinstance(watermarks, Watermarks):
+            raise OptionError(f"watermarks is a reactor.Watermarks(high, low, cap), not {watermarks!r}")
+        return options_for(verb, options, getattr(Reactor, verb).__kwdefaults__)
+
     # -- listening ---------------------------------------------------------------------------------------------
+
+    def add_acceptor(
+        self,
+        listener: socket.socket,
+        callback: Callable[[socket.socket, Any], object],
+        *,
+        batch: int = ACCEPT_BATCH,
+    ) -> Acceptor:
+        """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
+        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
+        self.check()
+        if not callable(callback):
+            raise uncallable("add_acceptor", callback)
+        return Acceptor(self, listener, callback, self._reserve, batch)
 
     def listen_tcp(
         self,
@@ -96,10 +129,12 @@ class Reactor(Loop):
         *host* is a name or a number; None or "" means every interface, IPv4 and IPv6.  *port* 0 lets the system
         choose: see ``Listener.address``.  A name is looked up here and now, which may block.  *options* are those
         of ``SocketOptions``: nodelay, keepalive, reuse_port and so on.  Raises BindFailed, which says who is in
-        the way, AddressError, OptionError, ResolutionFailed.
+        the way, AddressError, OptionError, ResolutionFailed, and ArgumentError for a *factory* that makes no
+        protocols and for a keyword that does not exist.
         """
-        self.check()
-        settings = SocketOptions(**options)
+        settings = self._checked("listen_tcp", factory, STREAM, watermarks, options)
+        checked_limit(max_connections)
+        checked_seconds("idle_timeout", idle_timeout)
         sockets = open_tcp_listeners(self.ops, host, port, options=settings, backlog=backlog, dual_stack=dual_stack)
         return self._listener(sockets, factory, settings, max_connections, idle_timeout, watermarks)
 
@@ -123,12 +158,13 @@ class Reactor(Loop):
         not: BindFailed.  ``Listener.close`` removes the path again.  With *seqpacket* connections keep the
         boundaries of messages, and the factory makes a MessageProtocol.  Otherwise as ``listen_tcp``.
         """
-        self.check()
-        settings = SocketOptions(**options)
+        kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
+        settings = self._checked("listen_unix", factory, kind_for(kind), watermarks, options)
+        checked_limit(max_connections)
+        checked_seconds("idle_timeout", idle_timeout)
         sock = open_unix_listener(
-            self.ops, path, backlog=backlog, mode=mode, replace_stale=replace_stale, options=settings,
-            kind=socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM,
-        )  # fmt: skip
+            self.ops, path, backlog=backlog, mode=mode, replace_stale=replace_stale, options=settings, kind=kind
+        )
         return self._listener([sock], factory, settings, max_connections, idle_timeout, watermarks, path)
 
     def adopt_listener(
@@ -145,8 +181,10 @@ class Reactor(Loop):
 
         If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds.
         """
-        self.check()
-        settings = SocketOptions(**options)
+        settings = self._checked("adopt_listener", factory, None, watermarks, options)
+        # Before the descriptor is taken over: it stays its owner's when the call is refused.
+        checked_limit(max_connections)
+        checked_seconds("idle_timeout", idle_timeout)
         return Listener(
             self.hub,
             [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET))],
@@ -205,11 +243,11 @@ class Reactor(Loop):
         The protocol hears ``connection_made``, or ``connection_failed`` with a ConnectionFailure: exactly one of
         the two, from the loop, never from inside this call.  *timeout* bounds looking up and connecting together;
         *attempt_delay* is how long one address may be silent before the next is tried as well (RFC 8305). Raises
-        AddressError and OptionError for what cannot even be tried.
+        AddressError and OptionError for what cannot even be tried, and ArgumentError as ``listen_tcp``.
         """
         from reactor.net.connector import Connector
 
-        self.check()
+        settings = self._checked("connect_tcp", factory, STREAM, watermarks, options)
         return Connector(
             self.hub,
             self.resolver,
@@ -218,7 +256,7 @@ class Reactor(Loop):
             timeout=timeout,
             attempt_delay=attempt_delay,
             local_address=local_address,
-            options=SocketOptions(**options),
+            options=settings,
             make_stream=self._stream_maker(watermarks),
         )
 
@@ -238,16 +276,17 @@ class Reactor(Loop):
         """
         from reactor.net.connector import Connector
 
-        self.check()
         kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
+        settings = self._checked("connect_unix", factory, kind_for(kind), watermarks, options)
         return Connector(
             self.hub,
             self.resolver,
             factory,
             [(socket.AF_UNIX, kind, 0, checked_unix_path(path))],
             timeout=timeout,
-            options=SocketOptions(**options),
+            options=settings,
             make_stream=self._stream_maker(watermarks, kind),
+            kind=kind_for(kind),
         )
 
     def adopt_stream(
@@ -260,9 +299,8 @@ class Reactor(Loop):
     ) -> Stream:
         """Take over a connected stream socket, or the descriptor of one; ``connection_made`` is called before this
         returns.  Raises OptionError for any other kind of socket, OSError for what is no socket."""
-        self.check()
-        settings = SocketOptions(**options)
-        protocol = factory()
+        settings = self._checked("adopt_stream", factory, STREAM, watermarks, options)
+        protocol = checked_protocol(factory(), factory, STREAM)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_STREAM,), settings)
         stream: Stream = self._stream_maker(watermarks)(adopted, protocol, None)
         return stream
@@ -277,9 +315,8 @@ class Reactor(Loop):
     ) -> MessageStream:
         """Take over a connected socket of kind SOCK_SEQPACKET; the factory makes a MessageProtocol.  Otherwise as
         ``adopt_stream``."""
-        self.check()
-        settings = SocketOptions(**options)
-        protocol = factory()
+        settings = self._checked("adopt_seqpacket", factory, MESSAGES, watermarks, options)
+        protocol = checked_protocol(factory(), factory, MESSAGES)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_SEQPACKET,), settings)
         stream: MessageStream = self._stream_maker(watermarks, socket.SOCK_SEQPACKET)(adopted, protocol, None)
         return stream
@@ -315,9 +352,8 @@ class Reactor(Loop):
         """
         from reactor.net.datagram_batch import make_endpoint
 
-        self.check()
-        settings = SocketOptions(**options)
-        protocol = factory()
+        settings = self._checked("open_datagram", factory, DATAGRAMS, watermarks, options)
+        protocol = checked_protocol(factory(), factory, DATAGRAMS)
         sock = open_datagram_socket(self.ops, local, remote, options=settings)
         path = local if isinstance(local, str | bytes) else None
         return make_endpoint(self.hub, sock, protocol, watermarks=watermarks, unix_path=path)
@@ -328,9 +364,10 @@ class Reactor(Loop):
         """Take over an open datagram socket, or the descriptor of one."""
         from reactor.net.datagram_batch import make_endpoint
 
-        self.check()
+        self._checked("adopt_datagram", factory, DATAGRAMS, watermarks, {})
+        protocol = checked_protocol(factory(), factory, DATAGRAMS)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_DGRAM,))
-        return make_endpoint(self.hub, adopted, factory(), watermarks=watermarks)
+        return make_endpoint(self.hub, adopted, protocol, watermarks=watermarks)
 
     # -- fork --------------------------------------------------------------------------------------------------
 
@@ -374,17 +411,24 @@ class Reactor(Loop):
                 self._owner = None
                 self._is_closed = False
         super().close()
+        self._reserve.give_up()
 
     def _end_transports(self) -> None:
-        """Abort every transport, and what protocols open in answer to that, until they have understood."""
+        """Abort every transport, and what protocols open in answer to that, until they have understood.
+
+        What is ready runs, too: among it are the last words to protocols, ``connection_lost`` and
+        ``connection_failed``, also about a connector that a protocol made and cancelled in answer to such a word.
+        """
         for rounds_left in reversed(range(8)):
             for transport in list(self.hub.transports):
                 transport.abort()
-            # Some open another connection whenever one ends.  In the last round nothing can be opened any more.
+            # Some open another connection whenever one ends.  In the last round nothing can be opened any more, so
+            # nothing is left behind that would have to be told.
             self._is_closed = not rounds_left
             self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self._ready))))
-            if not self.hub.transports:
+            if not (self.hub.transports or self._ready):
                 break
+        self._is_closed = False  # no user code from here on, and our own may still have to change something
         self.hub.lingering.close()
         if self._resolver is not None:
             self._resolver.close()

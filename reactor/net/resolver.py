@@ -1,7 +1,7 @@
 """Looking names up without keeping the loop waiting.
 
 getaddrinfo(3) and its kin know everything that a system is set up to know about names (files, DNS, mDNS, search
-domains), and they block, for half a minute when a name server is dead.  So each question runs in a thread, and
+domains), and they block, for half a minute if a name server is dead.  So each question runs in a thread, and
 the answer comes back the one way that leads into the loop from outside: ``call_soon_threadsafe``.
 
 What needs no thread does not get one: a number, a name of the host table, an answer that is remembered.  What is
@@ -36,6 +36,7 @@ from reactor.net.names.failures import is_lasting
 from reactor.net.names.host_table import HostTable
 from reactor.net.names.lookup import Lookup, Question
 from reactor.net.names.requests import Request
+from reactor.net.socket_options import checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -79,8 +80,8 @@ class Resolver:
     One for each reactor; loop thread only.  Each method returns a Lookup at once: a future whose result is what the
     function of that name returns.  *callback* is given the result from the loop, once, unless the look-up is
     cancelled; a failure is a result, a LookupFailed that is a ``socket.gaierror`` or ``socket.herror`` as well.
-    *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port, and
-    OptionError for a timeout that is not positive.
+    *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port,
+    OptionError for a timeout that is not positive, WrongThread, and ReactorClosed.
 
     ``hosts`` are names with addresses of the program's own, see ``HostTable``; ``cache`` is what has been answered
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
@@ -105,8 +106,9 @@ class Resolver:
 
     @threads.setter
     def threads(self, number: int) -> None:
-        if number < 1:
-            raise OptionError(f"at least one thread must look names up, not {number!r}")
+        self._hub.loop.check()
+        if not (isinstance(number, int) and number >= 1):
+            raise OptionError(f"threads is a whole number, at least 1, not {number!r}")
         self._threads = number
 
     # -- from a name to addresses ------------------------------------------------------------------------------
@@ -217,6 +219,7 @@ class Resolver:
 
     def forget(self, host: str) -> None:
         """Forget what was answered about *host*: it turned out to be of no use."""
+        self._hub.loop.check()
         name = host.lower()
         self.cache.discard(lambda key: key[0] == name)
 
@@ -224,9 +227,8 @@ class Resolver:
         """Answer *request* with what is known, have the same question's answer serve it too, or have it asked."""
         loop = self._hub.loop
         loop.check()
-        if timeout is not None and not timeout > 0:
-            raise OptionError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-        lookup = Lookup(request, callback)
+        checked_seconds("timeout", timeout)
+        lookup = Lookup(loop, request, callback)
         if request.is_instant:
             loop.call_soon(self._answer_now, lookup, request)
             return lookup
@@ -239,7 +241,7 @@ class Resolver:
             text = f"{len(self._waiting)} look-ups wait for a thread already"
             loop.call_soon(lookup.answer, BlockingIOError(errno.EAGAIN, text))
             return lookup
-        lookup.wait_for(question, loop, timeout)
+        lookup.wait_for(question, timeout)
         self._start_workers()
         return lookup
 
@@ -281,13 +283,13 @@ class Resolver:
                 self._workers.append(Worker(self._hub, question, self._on_answered))
                 busy += 1
             except Exception as exc:  # the system has no thread left, or no memory for one
-                self._settle(question, exc)
+                self._pass_on(question, exc)
 
     def _on_answered(self, question: Question, answer: Any) -> None:
-        self._settle(question, answer)
+        self._pass_on(question, answer)
         self._start_workers()
 
-    def _settle(self, question: Question, answer: Any) -> None:
+    def _pass_on(self, question: Question, answer: Any) -> None:
         """Remember *answer*, and have everybody told who waits for it."""
         request = question.request
         self._questions.pop(request.key, None)
@@ -311,8 +313,10 @@ class Resolver:
         """Forget every question and wait for the threads that are ending; those inside getaddrinfo end by
         themselves.
 
-        What they find is dropped.  Idempotent.
+        What they find is dropped.  Idempotent, and allowed after the reactor's end.  Raises WrongThread.
         """
+        if not self._hub.loop.is_closed():
+            self._hub.loop.check()
         for question in self._questions.values():
             for lookup in list(question.lookups):
                 lookup.cancel()

@@ -19,12 +19,15 @@ import os
 import socket
 import struct
 
-from reactor.errors import OptionError, os_error_text
+from reactor.errors import ArgumentError, OptionError, os_error_text
 from reactor.limits import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     #: Level, name and value for setsockopt(2), and the argument of SocketOptions that it comes from.
     Setting = tuple[int, int, int, str]
 
@@ -76,14 +79,14 @@ class SocketOptions:
         send_buffer: int | None = None,
         broadcast: bool = False,
     ) -> None:
-        self.nodelay = nodelay
+        self.nodelay = _checked_flag("nodelay", nodelay)
         self.keepalive = _checked_keepalive(keepalive)
         self.user_timeout = _checked_timeout(user_timeout)
-        self.reuse_address = reuse_address
-        self.reuse_port = reuse_port
+        self.reuse_address = None if reuse_address is None else _checked_flag("reuse_address", reuse_address)
+        self.reuse_port = _checked_flag("reuse_port", reuse_port)
         self.receive_buffer = _checked_size("receive_buffer", receive_buffer)
         self.send_buffer = _checked_size("send_buffer", send_buffer)
-        self.broadcast = broadcast
+        self.broadcast = _checked_flag("broadcast", broadcast)
         self._tables: dict[int, tuple[Setting, ...]] = {}
         if reuse_port and not hasattr(socket, "SO_REUSEPORT"):
             raise OptionError("reuse_port: this system has no SO_REUSEPORT; use one listener, and share its socket")
@@ -160,6 +163,38 @@ class SocketOptions:
         return [(socket.SOL_SOCKET, option, size, name) for option, size, name in sizes if size is not None]
 
 
+def options_for(verb: str, given: dict[str, Any], own: Iterable[str]) -> SocketOptions:
+    """Return the SocketOptions that *verb* was *given* as keywords beyond those of its *own*.
+
+    Raises ArgumentError for a keyword that neither has; it names the verb and what may have been meant.  Raises
+    OptionError as ``SocketOptions``.
+    """
+    known = SocketOptions.__init__.__kwdefaults__ or {}
+    for name in given:
+        if name not in known:
+            raise ArgumentError(f"{verb}() has no keyword {name!r}{_advice(name, [*own, *known])}")
+    return SocketOptions(**given)
+
+
+#: Keywords that other libraries have, and what takes their place here.
+ELSEWHERE = {
+    "happy_eyeballs_delay": "; it is called 'attempt_delay' here",
+    "sock": "; adopt_listener(), adopt_stream() and adopt_datagram() take over an open socket",
+}
+
+
+def _advice(name: str, known: list[str]) -> str:
+    """Return the end of a sentence about the unknown keyword *name*: what to write instead."""
+    if name.startswith(("ssl", "tls", "server_hostname")):
+        return ": TLS is not there yet; put a proxy that ends TLS (stunnel, HAProxy, nginx) in front"
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
+    import difflib  # here, because only a mistake needs it
+
+    nearest = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; it has {', '.join(sorted(known))}"
+
+
 def _apply(sock: socket.socket, settings: list[Setting]) -> None:
     for level, name, value, argument in settings:
         try:
@@ -188,15 +223,34 @@ def _checked_keepalive(keepalive: bool | tuple[int, int, int]) -> tuple[int, int
 
 
 def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not 0.001 <= timeout <= 86_400:
-        raise OptionError(f"user_timeout is a number of seconds from 0.001 to 86400, not {timeout!r}")
+    if timeout is not None and not (isinstance(timeout, int | float) and 0.001 <= timeout <= 86_400):
+        raise OptionError(f"user_timeout is a number of seconds from 0.001 to 86400, or None, not {timeout!r}")
     return timeout
 
 
 def _checked_size(name: str, size: int | None) -> int | None:
     if size is not None and not (isinstance(size, int) and 0 < size < 2**31):
-        raise OptionError(f"{name} is a positive number of bytes, not {size!r}")
+        raise OptionError(f"{name} is a positive number of bytes below 2**31, or None, not {size!r}")
     return size
+
+
+def _checked_flag(name: str, flag: bool) -> bool:
+    if not (isinstance(flag, int) and flag in (0, 1)):  # "no" is true in Python
+        raise OptionError(f"{name} is True or False, not {flag!r}")
+    return bool(flag)
+
+
+def checked_seconds(name: str, seconds: float | None) -> float | None:
+    """Return *seconds*, the value of keyword *name*, if it is None or a positive number.  Raises OptionError."""
+    if seconds is None:
+        return None
+    try:
+        # The sum refuses what could not be added to the clock's instant later: text, and 10**400.  NaN is not > 0.
+        if seconds + 0.0 > 0:
+            return seconds
+    except (TypeError, OverflowError):
+        pass
+    raise OptionError(f"{name} is a positive number of seconds or None, not {seconds!r}")
 
 
 #: What sockets have unless they are told otherwise.

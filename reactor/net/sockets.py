@@ -80,12 +80,18 @@ def open_tcp_listeners(
     Raises BindFailed (errno of socket(2), bind(2) or listen(2)), ResolutionFailed, OptionError, AddressError.
     """
     checked_port(port)
+    _check_backlog(backlog)
     if addresses is None and not host:
         return _listen_everywhere(ops, port, backlog, options, dual_stack)
     if addresses is None:
         addresses = _look_up(ops, checked_host(host or ""), port, socket.SOCK_STREAM)
     targets = list(dict.fromkeys((family, _with_port(address, port)) for family, _, _, address in addresses))
     return _listen_on_all(ops, targets, backlog, options, bool(dual_stack))
+
+
+def _check_backlog(backlog: int) -> None:
+    if not (isinstance(backlog, int) and 0 <= backlog < 2**31):
+        raise OptionError(f"backlog is the number of connections that may wait, 0 or more, not {backlog!r}")
 
 
 def _look_up(ops: Ops, host: str | None, port: int, kind: int) -> list[Target]:
@@ -243,6 +249,9 @@ def open_unix_listener(
     BindFailed.  Raises AddressError for a path that the system cannot take.
     """
     target = checked_unix_path(path)
+    _check_backlog(backlog)
+    if mode is not None and not (isinstance(mode, int) and 0 <= mode <= 0o777):
+        raise OptionError(f"mode is permissions such as 0o660, at most 0o777, or None, not {mode!r}")
 
     def set_up(sock: socket.socket) -> None:
         options.apply_listener(sock)

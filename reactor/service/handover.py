@@ -37,7 +37,7 @@ from reactor.service.passing import MOST, Parcel, receive_descriptors, send_desc
 
 if TYPE_CHECKING:
     from reactor.core.handles import Timer
-    from reactor.core.loop import Loop
+    from reactor.net.reactor import Reactor
 
 #: What the old server says first; a successor that expects another version goes no further.
 GREETING = b"reactor-handover 1"
@@ -64,7 +64,7 @@ class HandoverPoint:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: Reactor,
         path: str,
         listeners: Mapping[str, Any],
         on_taken: Callable[[], object],

@@ -31,19 +31,19 @@ class Failures(list[tuple[BaseException, object]]):
 class Virtual:
     """A loop that lives in virtual time, with everything that can be said to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Any = Loop) -> None:
         self.clock = VirtualClock()
         self.poller = ScriptedPoller(self.clock)
         self.ops = ScriptedOps(self.poller)
         self.failures = Failures()
-        self.loop = Loop(self.poller, clock=self.clock, ops=self.ops)
+        self.loop: Any = kind(self.poller, clock=self.clock, ops=self.ops)
         self.loop.set_exception_handler(self.failures)
 
 
 @contextmanager
-def virtual_loop() -> Iterator[Virtual]:
-    """A loop in virtual time; afterwards no callback may have failed unseen."""
-    virtual = Virtual()
+def virtual_loop(kind: Any = Loop) -> Iterator[Virtual]:
+    """A loop in virtual time, or a Reactor; afterwards no callback may have failed unseen."""
+    virtual = Virtual(kind)
     with virtual.loop:
         yield virtual
     assert not virtual.failures, "clear virtual.failures if they were expected"

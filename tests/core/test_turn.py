@@ -33,7 +33,6 @@ SLOTS: dict[str, Callable[[Virtual, Callable[..., object]], object]] = {
     "soon": lambda v, callback: v.loop.call_soon(callback),
     "threadsafe": lambda v, callback: v.loop.call_soon_threadsafe(callback),
     "signal": lambda v, callback: (v.loop.add_signal_handler(10, callback), v.ops.deliver(10)),
-    "acceptor": lambda v, callback: _accepting(v, callback),
     "turn end": lambda v, callback: v.loop.call_at_turn_end(callback),
 }
 
@@ -42,12 +41,6 @@ def _ready(virtual: Virtual, add: Callable[..., object], event: int, callback: C
     sock = ScriptedSocket()
     add(sock, callback)
     virtual.poller.hold(sock, event)
-
-
-def _accepting(virtual: Virtual, callback: Callable[..., object]) -> None:
-    listener = ScriptedSocket().script("accept", (ScriptedSocket(), "address"))
-    virtual.loop.add_acceptor(listener, callback)  # type: ignore[arg-type]
-    virtual.poller.hold(listener)
 
 
 def test_the_steps_of_a_turn_come_in_the_documented_order(virtual: Virtual) -> None:

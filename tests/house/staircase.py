@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             ops probe counters reports handles timers
             polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
             polling/foreign polling/choose polling/forked polling/__init__
-            registry wakeup signals forking acceptor engine loop __init__
+            registry wakeup signals forking engine loop __init__
         """,
         "framing/": """
             partial seam codec scanner_pure scanner_accel scanner
@@ -37,12 +37,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets linger outgoing outbox protocol pump_memory pump
-            pump_choice batch hub transport stream deadline
+            addresses socket_options port_holder unix_path sockets linger outgoing outbox protocol factories
+            pump_memory pump pump_choice batch hub transport stream deadline
             messages/protocol messages/stream messages/__init__
             multicast destinations datagram datagram_batch
             names/cache names/host_table names/failures names/requests names/lookup names/__init__
-            resolver listener attempt connector reactor sendfile __init__
+            resolver acceptor listener attempt connector reactor sendfile __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },

@@ -102,5 +102,5 @@ def refused() -> ScriptedSocket:
 
 
 def is_closed(sock: ScriptedSocket) -> bool:
-    """Tell whether *sock* was closed."""
+    """Return True if *sock* was closed."""
     return sock.fileno() == -1

@@ -14,6 +14,7 @@ from reactor.errors import AddressError, ConnectCancelled, ConnectFailed, Connec
 from reactor.net.connector import interleaved
 from reactor.testing import ScriptedSocket
 from tests.net.caller import is_closed, pending, refused, virtual
+from tests.net.recorder import Recorder
 
 
 def test_the_families_take_turns_beginning_with_the_first() -> None:
@@ -225,7 +226,7 @@ def test_nothing_is_told_of_a_cancellation_when_the_protocol_has_no_word_for_it(
 ) -> None:
     """Its owner knows."""
     with virtual() as world, caplog.at_level(logging.WARNING):
-        world.caller = object()  # type: ignore[assignment]
+        world.caller = Recorder()  # type: ignore[assignment]
         world.connect(pending()).cancel()
         world.stage.settle()
     assert caplog.text == ""
@@ -234,7 +235,7 @@ def test_nothing_is_told_of_a_cancellation_when_the_protocol_has_no_word_for_it(
 def test_the_log_is_told_when_the_protocol_has_no_word_for_failure(caplog: pytest.LogCaptureFixture) -> None:
     """asyncio's protocols have no connection_failed; silence would be worse than a line."""
     with virtual() as world, caplog.at_level(logging.WARNING):
-        world.caller = object()  # type: ignore[assignment]
+        world.caller = Recorder()  # type: ignore[assignment]
         world.connect(refused())
         world.stage.settle()
     assert "cannot connect to 192.0.2.0:80" in caplog.text

@@ -97,8 +97,8 @@ def test_nothing_is_started_on_a_reactor_that_is_closed(is_running: bool) -> Non
     assert not deadline.is_running()
 
 
-@pytest.mark.parametrize("wrong", [0, -1, float("nan")])
-def test_a_time_that_is_none_is_refused(wrong: float) -> None:
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), 10**400, "5", None])
+def test_a_time_that_is_none_is_refused(wrong: Any) -> None:
     """And what was running goes on."""
     stage, _, missed = virtual()
     with stage:

@@ -22,6 +22,7 @@ from reactor.errors import (
     OptionError,
 )
 from tests.net.blocking import beside
+from tests.net.caller import Caller
 from tests.net.message_notes import CountingOps, MessageNotes, echo, needs_seqpacket, pair_on, plain
 from tests.net.stage import PATIENCE, stage_on
 
@@ -110,16 +111,15 @@ def test_the_other_kind_of_socket_at_a_path_is_an_error_that_says_so(poller_name
     path = str(tmp_path / "s")
     with stage_on(poller_name) as stage:
         stage.listen_unix(MessageNotes, path, seqpacket=True)
-        notes = MessageNotes()
-        stage.connect_unix(lambda: notes, path)
-        stage.until(lambda: notes.calls)
-        [(name, failure)] = notes.calls
-        assert name == "connection_failed"
+        caller = Caller()
+        stage.connect_unix(lambda: caller, path)
+        stage.until(lambda: caller.words)
+        [failure] = caller.words
         assert isinstance(failure, ConnectFailed)
         assert failure.errno == errno.EPROTOTYPE
-        for seqpacket in (True, False):
+        for factory, seqpacket in ((MessageNotes, True), (Caller, False)):
             with pytest.raises(BindFailed, match="somebody serves it"):
-                stage.listen_unix(MessageNotes, path, seqpacket=seqpacket)
+                stage.listen_unix(factory, path, seqpacket=seqpacket)
         with pytest.raises(AddressError):
             stage.connect_unix(MessageNotes, "", seqpacket=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reactor.errors import AddressError
+from reactor.errors import AddressError, OptionError
 from tests.net.notes import opened, scripted
 from tests.net.stage import stage_on
 
@@ -37,7 +37,7 @@ def test_members_of_an_ipv4_group_receive_what_is_sent_to_it(poller_name: str, i
 
 
 def can_send_to_group(interface: str) -> bool:
-    """Tell whether this machine has a route for IPv6 multicast over *interface*, which not every loopback has."""
+    """Return True if this machine has a route for IPv6 multicast over *interface*, which not every loopback has."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         try:
             sock.sendto(b"", ("ff02::77", 9, 0, socket.if_nametoindex(interface)))
@@ -81,6 +81,15 @@ def test_a_multicast_setting_out_of_range_is_refused(wrong: dict[str, Any]) -> N
         _, endpoint = opened(stage, ("127.0.0.1", 0))
         with pytest.raises((ValueError, OSError), match=r"hops|no-such-if"):
             endpoint.set_multicast(**wrong)
+
+
+def test_a_refused_setting_leaves_the_others_as_they_were() -> None:
+    """The distance is looked at before the interface is changed: all of a call takes effect, or nothing."""
+    with scripted() as (_, sock, _, endpoint):
+        before = list(sock.calls)
+        with pytest.raises(OptionError, match="hops"):
+            endpoint.set_multicast(interface="127.0.0.1", hops=300, loop=False)
+        assert sock.calls == before
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 STORY = """
     import json, os, resource, socket, sys
-    from reactor.core import acceptor
-    from reactor.core.loop import Loop
+    from reactor.net import acceptor
+    from reactor.net.reactor import Reactor
 
     acceptor.ACCEPT_BACKOFF = 0.05
-    loop = Loop(sys.argv[1])
+    loop = Reactor(sys.argv[1])
     failures = []
     loop.set_exception_handler(lambda exc, source: failures.append(repr(exc)))
     listener = socket.create_server(("127.0.0.1", 0))

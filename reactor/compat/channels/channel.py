@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING
 from reactor.compat.channels.events import DISCONNECTED, RERAISED, NothingThere, compact_traceback, error_text
 from reactor.compat.channels.registration import ENDED, READ, WRITE
 from reactor.compat.channels.watch import give_back, wake, watch_of
-from reactor.core.acceptor import EXHAUSTED, GONE
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.net.acceptor import EXHAUSTED, GONE
 from reactor.printable import printable
 
 if TYPE_CHECKING:

@@ -42,10 +42,10 @@ from reactor.compat.channels.registration import (
     handles_urgent,
     on_failure,
 )  # fmt: skip
-from reactor.core.acceptor import Reserve
 from reactor.core.loop import Loop
 from reactor.errors import ReactorClosed
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.net.acceptor import Reserve
 
 if TYPE_CHECKING:
     from typing import Any

@@ -33,9 +33,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from reactor.compat.serving.entrance import Entrance
-from reactor.core.acceptor import EXHAUSTED
 from reactor.core.reports import logger
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.net.acceptor import EXHAUSTED
 from reactor.printable import printable
 
 if TYPE_CHECKING:

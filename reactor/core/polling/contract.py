@@ -63,9 +63,6 @@ class Poller(BaseSelector):
 
     name = ""
 
-    #: The poller holds things that are ready and were not returned yet: the next ``select`` must not wait.
-    has_backlog = False
-
     #: The kernel's books may hold an entry longer than its descriptor is open.
     outlives_close = False
 

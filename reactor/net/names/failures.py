@@ -95,7 +95,7 @@ SERVICE = Kind(
 
 
 def is_lasting(answer: Any) -> bool:
-    """Tell whether *answer* of the system may be remembered: not if it is that there is no answer just now."""
+    """Return True if *answer* of the system may be remembered: not if it is that there is no answer just now."""
     if isinstance(answer, socket.gaierror):
         return answer.errno in DEFINITE_EAI
     if isinstance(answer, socket.herror):
@@ -104,7 +104,7 @@ def is_lasting(answer: Any) -> bool:
 
 
 def _says_unknown(answer: Exception) -> bool:
-    """Tell whether *answer* is what getservbyname and its kin raise: an OSError without a number."""
+    """Return True if *answer* is what getservbyname and its kin raise: an OSError without a number."""
     return type(answer) is OSError and answer.errno is None
 
 

@@ -45,9 +45,10 @@ class Question:
 class Lookup:
     """One answer to one who asks.  Made by the methods of ``Resolver``; loop thread only."""
 
-    __slots__ = ("_callback", "_question", "_request", "_result", "_timer")
+    __slots__ = ("_callback", "_loop", "_question", "_request", "_result", "_timer")
 
-    def __init__(self, request: Request, callback: Callable[[Any], object] | None) -> None:
+    def __init__(self, loop: Loop, request: Request, callback: Callable[[Any], object] | None) -> None:
+        self._loop = loop
         self._request = request
         self._callback = callback
         self._result: Any = OPEN
@@ -58,7 +59,7 @@ class Lookup:
         return f"<{type(self).__name__} of {self._request.subject!r}, {'done' if self.done() else 'open'}>"
 
     def done(self) -> bool:
-        """Tell whether there is an answer, or never will be because it was cancelled."""
+        """Return True if there is an answer, or never will be because it was cancelled."""
         return self._result is not OPEN
 
     is_done = done
@@ -75,18 +76,23 @@ class Lookup:
         return self._result
 
     def cancel(self) -> None:
-        """Make sure that the callback never runs.  Calling it twice, or too late, does nothing."""
+        """Make sure that the callback never runs.  Calling it twice, or too late, does nothing.
+
+        Allowed after the reactor's end.  Raises WrongThread.
+        """
         if not self.done():
+            if not self._loop.is_closed():
+                self._loop.check()
             self._end(LookupCancelled(f"the look-up of {self._request.subject!r} was cancelled"))
 
     # -- for the resolver --------------------------------------------------------------------------------------
 
-    def wait_for(self, question: Question, loop: Loop, timeout: float | None) -> None:
+    def wait_for(self, question: Question, timeout: float | None) -> None:
         """Be answered when *question* is, or with a failure in *timeout* seconds."""
         self._question = question
         question.lookups[self] = None
         if timeout is not None:
-            self._timer = loop.call_later(timeout, self._expire, timeout)
+            self._timer = self._loop.call_later(timeout, self._expire, timeout)
 
     def answer(self, answer: Any) -> None:
         """Take *answer*, the system's, and run the callback, unless that has happened or is not to happen."""

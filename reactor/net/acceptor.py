@@ -12,7 +12,7 @@ accept(2) fails for three different reasons:
   acceptor rests for ``ACCEPT_BACKOFF`` seconds.  One line in the log says so.
 
 The callback is user code: it may pause or close the acceptor, and it may raise, which closes the new socket, not
-the acceptor.  Read next: ``loop``; ``reactor.net.listener`` builds protocols and limits on top of this.
+the acceptor.  Read next: ``listener``, which builds protocols and limits on top of this.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
         registry: Registry
 
         def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer: ...
+
+        def check(self) -> None: ...
+
+        def is_closed(self) -> bool: ...
 
 
 #: Resources of the process or the system that are used up.
@@ -79,7 +83,7 @@ class Reserve:
                 pass
 
     def give_up(self) -> bool:
-        """Close the reserve; tell whether that has freed a descriptor."""
+        """Close the reserve; return True if that has freed a descriptor."""
         if self._fd < 0:
             return False
         self._ops.close(self._fd)
@@ -90,7 +94,7 @@ class Reserve:
 class Acceptor:
     """Runs ``callback(sock, address)`` for each connection that *listener* receives; *sock* is non-blocking.
 
-    Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` ceases to accept from it
+    Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` stops accepting from it
     and does not close it.  Loop thread only.
     """
 
@@ -119,20 +123,37 @@ class Acceptor:
         host.registry.add(listener, EVENT_READ, self._on_readable)
 
     def pause(self) -> None:
-        """Leave new connections in the kernel's queue until ``resume``."""
+        """Leave new connections in the kernel's queue until ``resume``.  Closed, it does nothing.
+
+        Raises WrongThread, and ReactorClosed.
+        """
         if not self._is_closed:
+            self._host.check()
             self._is_paused = True
             self._host.registry.remove(self._listener, EVENT_READ)
 
     def resume(self) -> None:
-        """Accept again, unless the acceptor is closed or rests for want of descriptors."""
+        """Accept again, unless the acceptor is closed or rests for want of descriptors.
+
+        Raises WrongThread, and ReactorClosed.
+        """
         if not self._is_closed:
+            self._host.check()
             self._is_paused = False
             if self._rest is None:
                 self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
 
     def close(self) -> None:
-        """Cease to accept, for good.  Before the listening socket itself is closed."""
+        """Stop accepting for good.  Call it before the listening socket itself is closed.
+
+        Idempotent, and allowed after the reactor's end.  Raises WrongThread.
+        """
+        if self._is_closed:
+            return
+        if self._host.is_closed():
+            self._is_closed = True  # the registration and the timer went with the reactor
+            return
+        self._host.check()
         self._is_closed = True
         self._host.registry.remove(self._listener, EVENT_READ)
         if self._rest is not None:
@@ -140,21 +161,24 @@ class Acceptor:
             self._rest = None
 
     def is_accepting(self) -> bool:
-        """Tell whether new connections are being taken: not closed, not paused, not resting."""
+        """Return True if new connections are taken: it is not closed, not paused, not resting."""
         return not (self._is_closed or self._is_paused or self._rest is not None)
 
     def _on_readable(self) -> None:
         counters = self._host.counters
+        # One readiness may stand for hundreds of clients.  A bounded number of them is taken now; if more wait, the
+        # socket stays readable and the next turn goes on, after those who are connected have had theirs.
         for _ in range(self._batch):
             try:
                 sock, address = self._accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return  # the queue is empty, or another process that shares the socket was faster
             except OSError as exc:
                 counters.accept_errors += 1
                 if exc.errno in GONE:
-                    continue
+                    continue  # this client hung up while it waited; the next one may be fine
                 if exc.errno not in EXHAUSTED:
+                    # EBADF, ENOTSOCK, EINVAL: the listening socket itself is broken, and would stay readable.
                     self.close()
                     raise
                 self._shed(exc)
@@ -162,7 +186,7 @@ class Acceptor:
             counters.accepted += 1
             self._deliver(sock, address)
             if not self.is_accepting():
-                return
+                return  # the callback has paused or closed us: the rest of the queue is not ours to take
 
     def _deliver(self, sock: socket.socket, address: Any) -> None:
         try:
@@ -179,17 +203,21 @@ class Acceptor:
     def _shed(self, exc: OSError) -> None:
         """Close what waits in the queue with the help of the reserve, and rest."""
         for _ in range(self._batch):
+            # Each round trades the one spare descriptor for one client: free it, accept into it, close the client
+            # (which sees an end at once, instead of a connection that never answers), and take the spare back.
             if not self._reserve.give_up():
                 break
             try:
                 sock, _ = self._accept()
             except OSError:
-                break
+                break  # the queue is empty; or another thread took the descriptor before accept could
             else:
                 sock.close()
                 self._host.counters.shed += 1
             finally:
                 self._reserve.take()
+        # Whoever comes from now on waits in the kernel's queue.  Without this rest the socket would be readable in
+        # each turn, accept would fail in each turn, and the loop would spin.
         self._host.registry.remove(self._listener, EVENT_READ)
         self._rest = self._host.call_later(ACCEPT_BACKOFF, self._end_rest)
         # To tell it may take a descriptor as well: to import logging, to open its file.
@@ -201,6 +229,6 @@ class Acceptor:
 
     def _end_rest(self) -> None:
         self._rest = None
-        self._reserve.take()
+        self._reserve.take()  # it may have found no descriptor when the rest began
         if not self._is_paused:
             self._host.registry.add(self._listener, EVENT_READ, self._on_readable)

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from reactor.core.acceptor import GONE, Acceptor
 from reactor.limits import ACCEPT_BACKOFF
+from reactor.net.acceptor import GONE, Acceptor
+from reactor.net.reactor import Reactor
 from reactor.testing import ORDINARY, ScriptedSocket
 from tests.core.doubles import Virtual, interrupt, turns, virtual_loop
 
 
 @pytest.fixture
 def virtual() -> Iterator[Virtual]:
-    """A loop in virtual time."""
-    with virtual_loop() as made:
+    """A reactor in virtual time."""
+    with virtual_loop(Reactor) as made:
         yield made
 
 
