@@ -726,7 +726,7 @@ def first_difference(got: list[bytes], planned: list[bytes]) -> str:
 
 def difference(got: bytes, expected: bytes) -> str:
     """Say where two strings of bytes part."""
-    at = len(os.path.commonprefix([got, expected]))  # it takes any two sequences
+    at = next((i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]), len(got))
     one, other = got[at : at + 16], expected[at : at + 16]
     return f"{len(got)} bytes, {len(expected)} expected; at {at} {one!r} for {other!r}"
 
