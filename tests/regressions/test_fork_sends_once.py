@@ -1,8 +1,8 @@
 """What a protocol had written before it forked is the parent's to send: the peer gets every byte once.
 
 A reply is collected while the protocol is called, and leaves when it returns.  A child that is forked in between
-has a copy of it, and of the socket: it must not send it, whether it leaves with ``sys.exit``, which ends the delivery
-on its way out, with ``os._exit``, or makes the reactor its own.  It is so on every poller.
+has a copy of it, and of the socket: it must not send it, whether it leaves with ``sys.exit``, which ends the
+delivery on its way out, with ``os._exit``, or makes the reactor its own.  It is so on every poller.
 """
 
 from __future__ import annotations

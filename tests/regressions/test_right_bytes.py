@@ -1,8 +1,8 @@
 """Each protocol is told of its own bytes, cut where its peer cut them, and each reply leaves once and whole.
 
-All of this went wrong at the shipped settings.  Between a turn in which few connections speak and one in which many do,
-the way in which streams are received for changes, and so it may within one frame, between two replies, or between
-an owner of a descriptor and the next.
+All of this went wrong at the shipped settings.  Between a turn in which few connections speak and one in which
+many do, the way in which streams are received for changes, and so it may within one frame, between two replies, or
+between an owner of a descriptor and the next.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_busy(loop: Shipped, peers: list[socket.socket], data: bytes = framed(b"
 
 @pytest.mark.parametrize("cut", range(1, 24))
 def test_a_frame_is_whole_when_it_began_in_a_turn_of_few_and_ended_in_one_of_many(loop: Shipped, cut: int) -> None:
-    """A frame that is split anywhere, its start received beside no other and its rest beside seven, is one frame."""
+    """A frame that is split anywhere, its start received beside no other and its rest beside seven, is one."""
     echoes = [Echo() for _ in range(MANY)]
     peers = [loop.pair(echo) for echo in echoes]
     wire = framed(bytes(20))  # full of what could be taken for the length of an empty frame
