@@ -328,7 +328,7 @@ class Role:
             self.late.append(f"a frame of {type(frame)}")
         self.do(word, detail, frame)
 
-    def bytes(self, data: bytes) -> None:
+    def arrived(self, data: bytes) -> None:
         """Bytes have been received, of a connection without frames."""
         if self.is_over:
             self.late.append(f"{len(data)} bytes after the end")
@@ -439,7 +439,7 @@ class Bytes(Told, reactor.Protocol):
     """Bytes as they come."""
 
     def data_received(self, data: bytes) -> None:
-        self.role.bytes(data)
+        self.role.arrived(data)
 
 
 class Buffered(Told):
@@ -457,7 +457,7 @@ class Buffered(Told):
         return memoryview(self.buffer)[: (1 << 16, 3, 700, 5000)[self.turns % 4]]
 
     def buffer_updated(self, size: int) -> None:
-        self.role.bytes(bytes(self.buffer[:size]))
+        self.role.arrived(bytes(self.buffer[:size]))
 
     def eof_received(self) -> Any:
         return None
