@@ -65,8 +65,10 @@ def _is_structural(node: ast.ClassDef) -> bool:
 
 def _is_echo(node: Definition) -> bool:
     """Tell whether the docstring belongs elsewhere: an overload, the setter of a property, a marked override."""
-    marks = {decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
-             for decorator in node.decorator_list}
+    marks = {
+        decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
+        for decorator in node.decorator_list
+    }
     return bool(marks & {"overload", "setter", "deleter", "override"})
 
 
@@ -93,8 +95,10 @@ def _targets(statement: ast.stmt) -> list[ast.expr]:
 
 def _needs_none(node: ast.ClassDef, names: dict[str, str]) -> bool:
     """Tell whether a base sees to it: an exception, an enumeration, a named tuple, a structural type."""
-    bases = [dotted(base.value if isinstance(base, ast.Subscript) else base, names) or getattr(base, "id", "")
-             for base in node.bases]
+    bases = [
+        dotted(base.value if isinstance(base, ast.Subscript) else base, names) or getattr(base, "id", "")
+        for base in node.bases
+    ]
     return any(
         base != "typing.Generic"
         and (

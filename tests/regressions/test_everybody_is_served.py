@@ -144,6 +144,39 @@ def test_every_frame_is_told_once_when_a_turn_has_no_time_for_all(loop: Shipped)
     peer.close()
 
 
+def test_the_first_reply_does_not_wait_for_the_last_when_handlers_are_costly(loop: Shipped) -> None:
+    """Replies that are held to leave together leave by themselves after a while: 200 us, not sixty handlers."""
+    order: list[int] = []
+    seen: list[bool] = []
+
+    class Costly(Echo):
+        number = 0
+
+        def frame_received(self, frame: bytes) -> None:
+            super().frame_received(frame)
+            if frame == b"go":
+                order.append(self.number)
+                end = time.perf_counter() + 0.001
+                while time.perf_counter() < end:
+                    pass
+                if len(order) > 4:  # at least 4 ms after the first
+                    seen.append(bool(heard(peers[order[0]])) or any(seen))
+
+    protocols = [Costly() for _ in range(8)]
+    peers = [loop.pair(protocol) for protocol in protocols]
+    for number, protocol in enumerate(protocols):
+        protocol.number = number
+    for word in (b"warm", b"warm", b"warm", b"go"):
+        for peer in peers:
+            heard(peer)
+            peer.send(framed(word))
+        loop.turns(1)
+    loop.until(lambda: len(order) == 8)
+    assert seen == [True] * 4
+    for peer in peers:
+        peer.close()
+
+
 # -- without anybody's help ----------------------------------------------------------------------------------------
 
 
