@@ -17,9 +17,9 @@ file's own, and answered as the script says) and so with each other:
 What may differ, and is not compared: how streams take turns; how raw bytes are grouped into calls; how far a
 connection had come when *another* one aborted it, or its peer vanished (its frames are a prefix of the planned
 ones; its replies are those to the frames it was told of, or, where some had yet to leave, a prefix of them); how
-much of what waits still leaves when the peer breaks the format (a prefix); what had been answered in a delivery that
-then aborts or raises (a prefix); where between its own replies a frame stands that another connection's protocol
-sends on it.
+much of what waits still leaves when the peer breaks the format (a prefix); what had been answered in a delivery
+that then aborts or raises (a prefix); where between its own replies a frame stands that another connection's
+protocol sends on it.
 
 Scripts by the thousand: ``python -m tests.contract.test_delivery_differential --seeds 10000 --from 0``.
 """
