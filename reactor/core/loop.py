@@ -52,7 +52,7 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_owner", "_thread_id", "_woken_by")
+    __slots__ = ("_announced", "_choice", "_is_closed", "_woken_by", "owner", "thread_id")
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Loop(Engine):
             raise
         self._choice = selector
         #: The thread that runs the loop at present.
-        self._owner: int | None = None
-        self._thread_id = ops.thread_id
+        self.owner: int | None = None
+        self.thread_id = ops.thread_id
         #: The instant up to which a host believes that it may sleep.
         self._announced: float | None = None
         self._timers.check = self._check_thread
@@ -88,7 +88,7 @@ class Loop(Engine):
             warnings.warn(f"unclosed {self!r}: call close()", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else "running" if self._owner is not None else "idle"
+        state = "closed" if self._is_closed else "running" if self.owner is not None else "idle"
         return f"<{type(self).__name__} {state} on {self.selector_name}, turn {self.registry.turn}>"
 
     @property
@@ -134,7 +134,7 @@ class Loop(Engine):
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
         """Run ``callback(*args)`` in this turn if it is still to come, else in the next; in order of the calls."""
-        is_inside = self._owner is not None and self._thread_id() == self._owner
+        is_inside = self.owner is not None and self.thread_id() == self.owner
         if not is_inside:
             self.check()
         if not callable(callback):
@@ -204,7 +204,7 @@ class Loop(Engine):
     def call_at_turn_end(self, callback: Callable[[], object]) -> None:
         """Run *callback* once, as the last step of this turn: for what is better sent in one piece.  Inside a
         turn only; a turn that is still to come does not wait then."""
-        is_inside = self._owner is not None and self._thread_id() == self._owner
+        is_inside = self.owner is not None and self.thread_id() == self.owner
         if not is_inside:
             self.check()
         if not callable(callback):
@@ -232,12 +232,12 @@ class Loop(Engine):
         """Turn until ``stop()``.  Raises NestedRun inside a callback of this loop, ReactorClosed, ForkedReactor."""
         self._begin()
         try:
-            self._owner = self._thread_id()
+            self.owner = self.thread_id()
             self._signals.start_waking()
             while not self._is_stopping:
                 self._turn(None)
         finally:
-            self._owner, self._is_stopping = None, False
+            self.owner, self._is_stopping = None, False
             self._end()
 
     def run_once(self, timeout: float | None = None) -> None:
@@ -249,12 +249,12 @@ class Loop(Engine):
             timeout = seconds(timeout, "timeout")
         self._begin()
         try:
-            self._owner = self._thread_id()
+            self.owner = self.thread_id()
             if timeout != 0 and not self._ready:  # else it does not sleep, and needs nobody to wake it
                 self._signals.start_waking()
             self._turn(timeout)
         finally:
-            self._owner, self._is_stopping = None, False
+            self.owner, self._is_stopping = None, False
             self._end()
 
     def run_until(self, condition: Any, timeout: float | None = None) -> Any:
@@ -273,7 +273,7 @@ class Loop(Engine):
         self._begin()
         wake = partial(_wake, ref(self))
         try:
-            self._owner = self._thread_id()
+            self.owner = self.thread_id()
             self._signals.start_waking()
             if is_future:
                 self._be_woken_by(condition, wake)
@@ -285,7 +285,7 @@ class Loop(Engine):
                     raise DeadlineExceeded(f"what run_until waited for did not happen within {timeout} s")
                 self._turn(left)
         finally:
-            self._owner, self._is_stopping = None, False
+            self.owner, self._is_stopping = None, False
             self._end()
             if is_future and hasattr(condition, "remove_done_callback"):
                 condition.remove_done_callback(wake)
@@ -314,7 +314,7 @@ class Loop(Engine):
 
     def is_running(self) -> bool:
         """Return True while the loop is being run: inside a callback, always."""
-        return self._owner is not None
+        return self.owner is not None
 
     def stop(self) -> None:
         """End ``run`` after this turn, at once if it is to come.  Threads: ``call_soon_threadsafe(loop.stop)``."""
@@ -329,7 +329,7 @@ class Loop(Engine):
         if self._is_closed:
             return
         self.check()
-        if self._owner is not None:
+        if self.owner is not None:
             raise UsageError("close() inside a callback: call stop(), and close() when run() has returned")
         self._signals.close()
         self._is_closed = True
@@ -402,14 +402,14 @@ class Loop(Engine):
 
     def _check_thread(self) -> None:
         """Raise WrongThread if another thread runs the loop.  A timer may be cancelled when the loop is closed."""
-        owner = self._owner
-        if owner is not None and owner != self._thread_id():
+        owner = self.owner
+        if owner is not None and owner != self.thread_id():
             raise WrongThread("the reactor runs in another thread: use call_soon_threadsafe(callback, *args)")
 
     def _begin(self) -> None:
         """Raise unless the loop can be run.  The caller owns it inside its ``try`` only: Ctrl-C may strike here."""
         self.check()
-        if self._owner is not None:
+        if self.owner is not None:
             raise NestedRun("the reactor is running already: a callback must return, not run the loop again")
         if isinstance(self.registry.poller, ForkedPoller):
             self.registry.poller.select()
@@ -432,8 +432,8 @@ class Loop(Engine):
         self._signals.forget_after_fork()
         self._foreign.clear()
         self._unserved.clear()
-        if self._owner != self._thread_id():
-            self._owner = None
+        if self.owner != self.thread_id():
+            self.owner = None
             self._signals.stop_waking()
 
     def reopen(self) -> None:

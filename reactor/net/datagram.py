@@ -104,7 +104,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._watch_reads()
         except BaseException:
             self._remove_path()
-            self._sock.close()
+            self.sock.close()
             raise
         self._hub.opened(self)
         if self._deliver(self._protocol.connection_made, self) is RAISED:
@@ -113,7 +113,7 @@ class DatagramEndpoint(MulticastMember, Transport):
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         local = format_address(self.get_extra_info("sockname"))
-        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} {local}>"
+        return f"<{type(self).__name__} {state} fd={self.sock.fileno()} {local}>"
 
     def forget_path(self) -> None:
         """Leave the path of a Unix socket alone from now on: it is another process's as well."""
@@ -131,7 +131,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         stop_at = self._hub.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
-                size, address = self._sock.recvfrom_into(scratch, 0, TELL_LENGTH)
+                size, address = self.sock.recvfrom_into(scratch, 0, TELL_LENGTH)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -176,12 +176,13 @@ class DatagramEndpoint(MulticastMember, Transport):
         Raises TypeError if *data* is not bytes-like, AddressError for an address of the wrong form or family, a
         name, another address than the one it is connected to, and none if it is not connected.
         """
+        if not self._is_lost:
+            self._hub.loop.check()
         if type(data) is not bytes:
             data = frozen(data)
         address = self._destinations.checked(address)
         if self._is_closing:
             return
-        self._hub.loop.check()
         if self._queue or not self._send(data, address):
             self._enqueue(data, address)
             self._check_watermarks()
@@ -211,9 +212,9 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _transmit(self, data: bytes, address: Any) -> None:
         if address is None:
-            self._sock.send(data)
+            self.sock.send(data)
         else:
-            self._sock.sendto(data, address)
+            self.sock.sendto(data, address)
         self.note_progress()
         self._hub.counters.datagrams_sent += 1
         probe = self._hub.loop.probe
@@ -237,7 +238,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._is_unix and self._remote is None:
             self._retry = self._hub.loop.call_later(RETRY_DELAY, self._flush)
         else:
-            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
+            self._hub.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
         for _ in range(min(DATAGRAM_BATCH, len(self._queue))):
@@ -247,7 +248,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._queue.popleft()
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
-            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
         elif self._retry is not None:
@@ -263,10 +264,6 @@ class DatagramEndpoint(MulticastMember, Transport):
         if not self._is_closing:
             self._deliver(self._protocol.error_received, exc)
 
-    def get_write_buffer_size(self) -> int:
-        """Return what waits to be sent in bytes; each datagram counts ENTRY_BYTES more than it carries."""
-        return self._pending_bytes
-
     def _pending_size(self) -> int:
         return self._pending_bytes
 
@@ -279,12 +276,13 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+        self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
 
     # -- ending ------------------------------------------------------------------------------------------------
 
     def write_eof(self) -> None:
         """Raise UsageError: datagrams have no end, close the endpoint instead."""
+        self._hub.loop.check()
         raise UsageError("a datagram endpoint has no end to send: close() it")
 
     def _end_writing(self) -> None:
@@ -292,7 +290,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _release(self, linger: bool) -> None:
         self._remove_path()
-        self._sock.close()
+        self.sock.close()
         self._on_released()
 
     def _remove_path(self) -> None:

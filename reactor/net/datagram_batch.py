@@ -93,7 +93,7 @@ class BatchedEndpoint(DatagramEndpoint):
     def _on_readable(self) -> None:
         if not self._arrived:
             try:
-                self._arrived = self._batch.receive(self._sock.fileno())
+                self._arrived = self._batch.receive(self.sock.fileno())
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -138,7 +138,11 @@ class BatchedEndpoint(DatagramEndpoint):
     def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
         """As on the plain path.  An address that was good once is not checked again."""
         corked = self._corked
-        if corked is None or type(data) is not bytes or self._queue or self._is_closing:
+        loop = self._hub.loop
+        if (
+            corked is None or type(data) is not bytes or self._queue or self._is_closing
+            or loop.thread_id() != loop.owner
+        ):  # fmt: skip
             super().sendto(data, address)
             return
         try:
@@ -182,7 +186,7 @@ class BatchedEndpoint(DatagramEndpoint):
                 self._enqueue_all(corked)
             return
         while corked:
-            sent, why = self._batch.send(self._sock.fileno(), corked)
+            sent, why = self._batch.send(self.sock.fileno(), corked)
             self._on_sent(corked[:sent])
             del corked[:sent]
             if corked:

@@ -51,7 +51,7 @@ class MulticastMember:
     __slots__ = ()
 
     _hub: Hub
-    _sock: socket.socket
+    sock: socket.socket
 
     def join_group(self, group: str, interface: Interface = None) -> None:
         """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
@@ -60,12 +60,12 @@ class MulticastMember:
         WrongThread and ReactorClosed.
         """
         self._hub.loop.check()
-        join_group(self._hub.ops, self._sock, group, interface)
+        join_group(self._hub.ops, self.sock, group, interface)
 
     def leave_group(self, group: str, interface: Interface = None) -> None:
         """Stop receiving what is sent to *group*; *interface* and errors as for ``join_group``."""
         self._hub.loop.check()
-        leave_group(self._hub.ops, self._sock, group, interface)
+        leave_group(self._hub.ops, self.sock, group, interface)
 
     def set_multicast(
         self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
@@ -79,11 +79,11 @@ class MulticastMember:
         if hops is not None:
             check_distance(hops)  # before the interface is changed: a refused call changes nothing
         if interface is not None:
-            set_interface(self._hub.ops, self._sock, interface)
+            set_interface(self._hub.ops, self.sock, interface)
         if hops is not None:
-            set_distance(self._sock, hops)
+            set_distance(self.sock, hops)
         if loop is not None:
-            set_loop(self._sock, loop)
+            set_loop(self.sock, loop)
 
 
 def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:

@@ -9,7 +9,7 @@ Bytes wait in two places, and these are all there are::
 
 **Invariant:** ``room >= 0`` only if ``corked`` is a list and nothing is pending.  So whoever writes may put a piece
 into ``corked`` if there is room, and take its size from ``room``: no byte can overtake another.  That is the hot
-path, and protocols do it themselves.  Everything else goes through ``settle``, which makes pending bytes of what is
+path, and protocols do it themselves, if it is the loop's thread that runs them.  Everything else goes through ``settle``, which makes pending bytes of what is
 corked, in order.
 
 A stream that is given another protocol gets another outbox (``succeed``), which takes over what waits.  The old one
@@ -27,16 +27,20 @@ from reactor.net.outgoing import Buffer, drop_sent
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from reactor.core.loop import Loop
     from reactor.framing.codec import Codec
 
 
 class Outbox:
     """See the head of this module.  *codec* makes frames of what is corked, None: it is bytes; *format* is the number
-    by which the pump knows that codec."""
+    by which the pump knows that codec.  *loop* is whose thread may put something in; an outbox without it is shut."""
 
-    __slots__ = ("capacity", "codec", "corked", "format", "is_posted", "pending", "pending_bytes", "room")
+    __slots__ = ("capacity", "codec", "corked", "format", "is_posted", "loop", "pending", "pending_bytes", "room")
 
-    def __init__(self, codec: Codec | None = None, format: int = RAW) -> None:
+    def __init__(self, loop: Loop | None = None, codec: Codec | None = None, format: int = RAW) -> None:
+        self.loop: Any = loop
         self.codec = codec
         self.format = format
         #: The room of a corked outbox in which nothing is pending; -1 when nothing more may be sent.
@@ -117,7 +121,7 @@ class Outbox:
     def succeed(self, codec: Codec | None = None, format: int = RAW) -> Outbox:
         """Return an outbox for another codec, with what waits here; this one has no room any more."""
         self.settle()
-        heir = Outbox(codec, format)
+        heir = Outbox(self.loop, codec, format)
         heir.pending, heir.pending_bytes = self.pending, self.pending_bytes
         if self.capacity < 0:
             heir.shut()

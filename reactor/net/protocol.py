@@ -143,7 +143,7 @@ class FramedProtocol(Protocol):
         if type(payload) is bytes:
             outbox = self._outbox
             room = outbox.room - len(payload)
-            if room >= 0:
+            if room >= 0 and outbox.loop.thread_id() == outbox.loop.owner:
                 outbox.room = room
                 outbox.corked.append(payload)  # type: ignore[union-attr]  # there is room
                 return
@@ -162,7 +162,7 @@ class FramedProtocol(Protocol):
         outbox = self._outbox
         if outbox.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
             room = outbox.room - sum(map(len, payloads))
-            if room >= 0:
+            if room >= 0 and outbox.loop.thread_id() == outbox.loop.owner:
                 outbox.room = room
                 outbox.corked += payloads  # type: ignore[operator]  # there is room
                 return
@@ -192,7 +192,7 @@ class FramedProtocol(Protocol):
             except FramingError as fault:
                 self._link.deliver_frames(self, frames + fault.frames, fault)
                 return
-        self._pass_on(frames)
+        self._link.deliver_frames(self, frames)
 
     def large_frame_updated(self, size: int) -> None:
         """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""

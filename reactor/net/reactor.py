@@ -404,11 +404,11 @@ class Reactor(Loop):
         """Abort what is open, tell every protocol, and give everything back.  Idempotent; not inside a callback."""
         if not (self.is_closed() or self.is_running()):
             self.check()
-            self._owner = self._thread_id()
+            self.owner = self.thread_id()
             try:
                 self._end_transports()
             finally:
-                self._owner = None
+                self.owner = None
                 self._is_closed = False
         super().close()
         self._reserve.give_up()

@@ -51,7 +51,7 @@ class Transport(ABC):
 
     __slots__ = (
         "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
-        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_sock", "_watermarks", "is_halted",
+        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_watermarks", "is_halted", "sock",
     )  # fmt: skip
 
     #: What moves on it, for people.
@@ -67,7 +67,7 @@ class Transport(ABC):
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
         self._hub = hub
-        self._sock = sock
+        self.sock = sock
         self._protocol = protocol
         self._peer = compact_address(peer)
         self._watermarks = watermarks
@@ -82,7 +82,7 @@ class Transport(ABC):
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         peer = format_address(self.get_extra_info("peername"))
-        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} peer={peer}>"
+        return f"<{type(self).__name__} {state} fd={self.sock.fileno()} peer={peer}>"
 
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
@@ -99,7 +99,7 @@ class Transport(ABC):
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 when it is closed."""
-        return self._sock.fileno()
+        return self.sock.fileno()
 
     def get_protocol(self) -> Any:
         """Return the protocol that is told what happens here; None after the end."""
@@ -131,13 +131,13 @@ class Transport(ABC):
         """
         try:
             if name == "socket":
-                return self._sock
+                return self.sock
             if name == "peername":
-                return self._sock.getpeername() if self._peer is None else expanded_address(self._peer)
+                return self.sock.getpeername() if self._peer is None else expanded_address(self._peer)
             if name == "sockname":
-                return self._sock.getsockname()
+                return self.sock.getsockname()
             if name == "peercred":
-                return peer_credentials(self._sock)
+                return peer_credentials(self.sock)
         except (OSError, OptionError):
             return default
         return self._hub.extra.get(self, {}).get(name, default)
@@ -156,7 +156,7 @@ class Transport(ABC):
             self._hub.loop.check()
             if not self.is_halted:
                 self.is_halted = True
-                self._hub.loop.registry.remove(self._sock, EVENT_READ)
+                self._hub.loop.registry.remove(self.sock, EVENT_READ)
 
     def resume_reading(self) -> None:
         """Take from the socket again."""
@@ -168,7 +168,7 @@ class Transport(ABC):
                 self.is_halted = False
 
     def _watch_reads(self) -> None:
-        self._hub.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+        self._hub.loop.registry.add(self.sock, EVENT_READ, self._on_readable)
 
     @abstractmethod
     def _on_readable(self) -> None:
@@ -177,7 +177,7 @@ class Transport(ABC):
     def _on_eof(self) -> None:
         """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
         self._has_eof = True
-        self._hub.loop.registry.remove(self._sock, EVENT_READ)
+        self._hub.loop.registry.remove(self.sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
             return
@@ -231,13 +231,15 @@ class Transport(ABC):
         """Return the watermarks (low, high) in bytes."""
         return self._watermarks.low, self._watermarks.high
 
-    @abstractmethod
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait to be sent."""
+        """Return what waits to be sent, in bytes; a message or a datagram counts ENTRY_BYTES more than it carries."""
+        if not self._is_lost:
+            self._hub.loop.check()
+        return self._pending_size()
 
     @abstractmethod
     def _pending_size(self) -> int:
-        """Return how many bytes the kernel has refused so far, as the watermarks count them."""
+        """Return what waits to be sent, as the watermarks count it."""
 
     def _has_overflowed(self) -> bool:
         """Return True, having given the peer up, if more than the cap waits before anything is added.
@@ -300,7 +302,7 @@ class Transport(ABC):
             self._lose(self._error, linger=not self._has_eof)
             return
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            self.sock.shutdown(socket.SHUT_WR)
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -336,7 +338,7 @@ class Transport(ABC):
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
             self._hub.loop.check()
-            set_reset_on_close(self._sock)
+            set_reset_on_close(self.sock)
             self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
@@ -374,7 +376,7 @@ class Transport(ABC):
         self._end_outgoing()
         if not self.is_halted:
             self.is_halted = True
-            self._hub.loop.registry.remove(self._sock, EVENT_READ)
+            self._hub.loop.registry.remove(self.sock, EVENT_READ)
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -384,7 +386,7 @@ class Transport(ABC):
         self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
-        self._hub.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
+        self._hub.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
         self._hub.loop.call_soon(self._finish, exc, linger)
 
@@ -401,14 +403,14 @@ class Transport(ABC):
         """Close the socket: now, or when the peer is done, see ``linger``."""
         self._hub.counters.closed_streams += 1
         if linger:
-            self._hub.lingering.take(self._sock, self._discard, self._on_released)
+            self._hub.lingering.take(self.sock, self._discard, self._on_released)
         else:
-            self._sock.close()
+            self.sock.close()
             self._on_released()
 
     def _discard(self, buffer: memoryview) -> int:
         """Receive into *buffer* for nobody; return 0 at the end, and at nothing else."""
-        return self._sock.recv_into(buffer)
+        return self.sock.recv_into(buffer)
 
     def _on_released(self) -> None:
         if self._on_lost is not None:

@@ -114,7 +114,7 @@ class MessageStream(Transport):
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
         if SENDER_OPTION is not None:
-            self._sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
+            self.sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
         super().start()
 
     # -- receiving ---------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class MessageStream(Transport):
         stop_at = self._hub.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
-                size = receive_message(self._hub.ops, self._sock, self._buffer)
+                size = receive_message(self._hub.ops, self.sock, self._buffer)
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionResetError as exc:
@@ -157,7 +157,7 @@ class MessageStream(Transport):
         self._deliver(self._protocol.message_received, self._buffer[:size].tobytes())
 
     def _discard(self, buffer: memoryview) -> int:
-        size = receive_message(self._hub.ops, self._sock, buffer)
+        size = receive_message(self._hub.ops, self.sock, buffer)
         return 0 if size == END else max(size, 1)
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class MessageStream(Transport):
         """Hand one message to the kernel; return True if it is done with, False if there is no
         room for it now."""
         try:
-            self._sock.send(data, NO_SIGNAL)
+            self.sock.send(data, NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
@@ -203,11 +203,11 @@ class MessageStream(Transport):
 
     def _check_room(self, size: int) -> None:
         """Raise PayloadRefused for a message that the kernel will refuse when its turn comes."""
-        if size > self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
+        if size > self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
             raise self._refusal(size)
 
     def _refusal(self, size: int) -> PayloadRefused:
-        room = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        room = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         return PayloadRefused(
             f"the system cannot carry a message of {size} bytes: its send buffer has {room}; set send_buffer, "
             "and net.core.wmem_max if that is smaller, or send it in pieces"
@@ -217,7 +217,7 @@ class MessageStream(Transport):
         self._queue.append(data)
         self._pending_bytes += len(data) + ENTRY_BYTES
         if len(self._queue) == 1:
-            self._hub.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
+            self._hub.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
         self._check_watermarks()
 
     def _flush(self) -> None:
@@ -233,15 +233,11 @@ class MessageStream(Transport):
         if self._is_lost or self._error is not None:
             return
         if not self._queue:
-            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
         is_last = self._is_write_ended
         self._check_watermarks()
         if is_last and not self._queue:
             self._end_writing()
-
-    def get_write_buffer_size(self) -> int:
-        """Return what waits to be sent in bytes; each message counts ENTRY_BYTES more than it carries."""
-        return self._pending_bytes
 
     def _pending_size(self) -> int:
         return self._pending_bytes
@@ -253,4 +249,4 @@ class MessageStream(Transport):
         if self._queue:
             self._queue.clear()
             self._pending_bytes = 0
-            self._hub.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
