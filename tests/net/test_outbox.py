@@ -1,4 +1,4 @@
-"""What waits to be sent, without a socket: nothing is lost, nothing overtakes, and room is given only where it may be."""
+"""What waits to be sent, without a socket: nothing is lost, nothing overtakes, and room is only where it may be."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_there_is_no_room_while_something_is_pending() -> None:
     check(outbox)
 
 
-@pytest.mark.parametrize(("sent", "may_go_on"), [(0, False), (1, False), (2, True), (3, False), (4, True), (6, False)])
+@pytest.mark.parametrize(("sent", "may_go_on"), [(0, False), (1, False), (2, True), (3, False), (4, True)])
 def test_sending_goes_on_only_when_the_kernel_stopped_at_an_edge(sent: int, may_go_on: bool) -> None:
     """It may have taken all that one call described; inside of a buffer it is full."""
     outbox = Outbox()
@@ -187,8 +187,8 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, max_size=30))
 def test_bytes_leave_in_the_order_in_which_they_came_whatever_is_done(script: list[tuple[str, Any]]) -> None:
-    """Any mix of collecting, settling, sending in part, and changing the protocol: what left, and what waits, is all
-    that was ever put in, each piece framed by the codec of its time."""
+    """Any mix of collecting, settling, sending in part, and changing the protocol: what left, and what waits, is
+    all that was ever put in, each piece framed by the codec of its time."""
     outbox, left, want = Outbox(CODEC), b"", b""
     for word, detail in script:
         if word == "collect":
