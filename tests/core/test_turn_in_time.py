@@ -91,12 +91,14 @@ def test_timers_and_calls_from_threads_come_in_between_when_a_turn_is_broken_off
     virtual: Virtual, crowd: Crowd
 ) -> None:
     """Everybody else waits for one share of it at most, not for all of it; and no bell is unheard."""
-    crowd.deeds[0] = lambda: (
-        virtual.loop.call_later(0, crowd.steps.append, "timer"),
-        virtual.loop.call_soon_threadsafe(crowd.steps.append, "thread"),
-        virtual.loop.add_signal_handler(10, crowd.steps.append, "signal"),
-        virtual.ops.deliver(10),
-    )
+
+    def ask() -> None:
+        virtual.loop.call_later(0, crowd.steps.append, "timer")
+        virtual.loop.call_soon_threadsafe(crowd.steps.append, "thread")
+        virtual.loop.add_signal_handler(10, crowd.steps.append, "signal")
+        virtual.ops.deliver(10)
+
+    crowd.deeds[0] = ask
     turns(virtual.loop, 5)
     numbers = [step for step in crowd.steps if isinstance(step, int)]
     assert numbers == list(range(COUNT))
