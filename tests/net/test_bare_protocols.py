@@ -1,4 +1,4 @@
-"""Protocols that lack a method: one that may be missing is no fault, any other is told as one, and nothing hangs."""
+"""Protocols that lack a method: one may be missing, any other is told as a fault, and nothing hangs."""
 
 from __future__ import annotations
 

@@ -255,8 +255,8 @@ def test_what_was_received_is_delivered_in_the_next_turn_when_the_first_was_brok
 
 
 def test_streams_receive_by_themselves_in_the_same_turn_when_the_arena_is_full(stage: Stage) -> None:
-    """Each has its share of the turn.  The kernel names the ready in the same order each time: whoever had to wait for
-    room in the arena would wait for ever behind a few that always have something to say."""
+    """Each has its share of the turn.  The kernel names the ready in the same order each time: whoever had to wait
+    for room in the arena would wait for ever behind a few that always have something to say."""
     count = ARENA_BYTES // SCRATCH_BYTES * 3
     pairs = [pumped_pair(stage) for _ in range(count)]
     for _, stream, peer in pairs:
@@ -270,7 +270,8 @@ def test_streams_receive_by_themselves_in_the_same_turn_when_the_arena_is_full(s
         stage.run_once(0)
         assert all(len(teller.received) > size for (teller, _, _), size in zip(pairs, before, strict=True))
         stage.settle(2)
-        assert [len(teller.received) for teller, _, _ in pairs] == [x + y for x, y in zip(before, sizes, strict=True)]
+        after = [len(teller.received) for teller, _, _ in pairs]
+        assert after == [old + new for old, new in zip(before, sizes, strict=True)]
     for _, _, peer in pairs:
         peer.close()
 

@@ -17,7 +17,7 @@ from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import JOIN_BYTES
 from reactor.net.pump_choice import with_pump
 from reactor.net.stream import Stream
-from tests.conftest import ALWAYS, leave_to_streams
+from tests.conftest import leave_to_streams
 from tests.net.framed import (
     FORMATS,
     Batches,

@@ -1,4 +1,4 @@
-"""What the pump does with a turn that takes its time, with a number that changes hands, and with a refusal of C's."""
+"""What the pump does when a turn takes its time, when a number changes hands, and when C refuses."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_each_stream_sends_by_itself_when_the_call_for_all_refuses(stage: Stage)
 
 
 def test_a_stranger_who_has_a_streams_number_hears_and_says_nothing_there(stage: Stage) -> None:
-    """A callback closes the socket of a stream whose bytes have arrived, and of one that has replied, and the numbers
-    are taken by other files in the same moment."""
+    """A callback closes the socket of a stream whose bytes have arrived, and of one that has replied, and the
+    numbers are taken by other files in the same moment."""
     strangers: list[socket.socket] = []
     others: list[socket.socket] = []
 
