@@ -37,7 +37,7 @@ class Forking:
 
 
 def turned(stage: Stage, forking: Forking, notes: Any) -> None:
-    """Do the turn in which it forks, and a few more in the parent; the child must have been told of two messages."""
+    """Do the turn in which it forks, and a few more in the parent; the child must have been told of two."""
     try:
         stage.run_once(0)
     finally:
