@@ -29,6 +29,7 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from reactor.limits import PUMP_FEW
 from tests.leaks import Snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,25 +61,44 @@ def pytest_configure() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``poller_name`` on every poller, and what is about streams with the pump as well."""
+    """Run a test that asks for ``poller_name`` on every poller, and what is about streams with the pump as well: at
+    the shipped settings, where few streams receive by themselves, and so that it receives for every stream."""
     if "poller_name" in metafunc.fixturenames:
         names = [name for name, attribute in POLLERS.items() if hasattr(select, attribute)]
         if hasattr(select, "epoll") and any(word in str(metafunc.definition.path) for word in PUMPED):
-            names.append("pump")
+            names += ["pump", "pump-always"]
         metafunc.parametrize("poller_name", names, indirect=True)
 
 
 @pytest.fixture
 def poller_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a poller that this system has.  "epoll" comes twice: without the pump and, as "pump", with it."""
+    """The name of a poller that this system has.  "epoll" comes without the pump and, as "pump...", with it."""
     name: str = request.param
-    problem = native_problem() if name == "pump" else None
+    is_pump = name.startswith("pump")
+    problem = native_problem() if is_pump else None
     if problem:
         pytest.skip(f"no pump: {problem}")
-    monkeypatch.setenv("REACTOR_PUMP", "on" if name == "pump" else "off")
-    if name == "pump":
-        monkeypatch.setattr("reactor.net.pump.PUMP_FEW", -1)  # else it would leave most tests to the plain path
-    return "epoll" if name == "pump" else name
+    monkeypatch.setenv("REACTOR_PUMP", "on" if is_pump else "off")
+    if name == "pump-always":
+        leave_to_streams(monkeypatch, ALWAYS)
+    return "epoll" if is_pump else name
+
+
+#: Ready streams up to which the pump leaves receiving to each of them: none; and what a user has.
+ALWAYS, SHIPPED = -1, PUMP_FEW
+
+
+def leave_to_streams(patch: pytest.MonkeyPatch, few: int) -> None:
+    """Have the pump leave receiving to up to *few* streams that are ready."""
+    patch.setattr("reactor.net.pump.PUMP_FEW", few)
+
+
+@pytest.fixture(params=[ALWAYS, SHIPPED], ids=["always", "shipped"])
+def pump_few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many streams receive by themselves if no more are ready; else a test with one would see no pump."""
+    few: int = request.param
+    leave_to_streams(monkeypatch, few)
+    return few
 
 
 @pytest.fixture(params=["pure", "native"])

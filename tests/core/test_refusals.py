@@ -46,7 +46,6 @@ TAKING_CALLBACKS: dict[str, Callable[[Loop, Any], object]] = {
     "call_at_turn_end": lambda loop, callback: loop.call_at_turn_end(callback),
     "add_reader": lambda loop, callback: loop.add_reader(ScriptedSocket(), callback),
     "add_writer": lambda loop, callback: loop.add_writer(ScriptedSocket(), callback, "argument"),
-    "add_acceptor": lambda loop, callback: loop.add_acceptor(ScriptedSocket(), callback),  # type: ignore[arg-type]
     "add_signal_handler": lambda loop, callback: loop.add_signal_handler(10, callback),
     "set_exception_handler": lambda loop, callback: loop.set_exception_handler(callback),
     "run_until": lambda loop, callback: loop.run_until(callback),

@@ -97,9 +97,11 @@ def scripted(
         if not is_connected:
             sock.script("getpeername", OSError(errno.ENOTCONN, "not connected"))
         notes = Notes(**reactions)
-        yield stage, sock, notes, DatagramEndpoint(
+        endpoint = DatagramEndpoint(
             stage.hub, sock, notes, watermarks=watermarks or Watermarks()  # type: ignore[arg-type]
         )
+        endpoint.start()
+        yield stage, sock, notes, endpoint
         assert stage.failures == []
 
 

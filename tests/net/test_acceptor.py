@@ -62,6 +62,14 @@ def test_a_bounded_batch_is_taken_in_one_turn(virtual: Virtual) -> None:
     assert all(sock.gettimeout() == 0.0 for sock, _ in listening.accepted)
 
 
+@pytest.mark.parametrize("callback", [None, 5, "name"])
+def test_what_cannot_be_called_is_refused(virtual: Virtual, callback: Any) -> None:
+    """By the verb that is given it, and nothing is watched."""
+    with pytest.raises(TypeError, match=rf"add_acceptor\(\) takes a .*{type(callback).__name__}"):
+        virtual.loop.add_acceptor(ScriptedSocket(), callback)
+    assert [call for call in virtual.poller.calls if call[0] == "watch"] == virtual.poller.calls[:1]
+
+
 @pytest.mark.parametrize("nothing", [BlockingIOError, InterruptedError])
 def test_the_turn_goes_on_when_nothing_is_there(virtual: Virtual, nothing: type[OSError]) -> None:
     """Another process took it, or it was withdrawn: no error at all."""

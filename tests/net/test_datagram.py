@@ -303,7 +303,7 @@ def test_the_socket_is_closed_when_it_cannot_be_watched() -> None:
         sock: Any = ScriptedSocket(kind=socket.SOCK_DGRAM)  # its number is beyond FD_SETSIZE
         notes = Notes()
         with pytest.raises(DescriptorTooLarge):
-            DatagramEndpoint(stage.hub, sock, notes)
+            DatagramEndpoint(stage.hub, sock, notes).start()
         assert sock.fileno() == -1
         assert notes.calls == []
         assert not stage.hub.transports

@@ -168,7 +168,6 @@ def test_a_limit_that_is_none_is_refused(virtual: Virtual, wrong: Any) -> None:
     assert listener.max_connections == 7
 
 
-@pytest.mark.xfail(strict=True, reason="streams report their loss before their descriptor is closed")
 def test_a_connection_that_lingers_keeps_its_place(stage: Stage) -> None:
     """Closed by us while the peer goes on to send and never closes: the descriptor is still there, and counted.
 

@@ -21,6 +21,8 @@ from reactor.errors import (
     MessageTooLong,
     OptionError,
 )
+from reactor.limits import DATAGRAM_BATCH, STREAM_SECONDS
+from reactor.testing import VirtualClock
 from tests.net.blocking import beside
 from tests.net.caller import Caller
 from tests.net.message_notes import CountingOps, MessageNotes, echo, needs_seqpacket, pair_on, plain
@@ -317,15 +319,22 @@ def test_a_peer_that_is_killed_is_a_peer_that_is_gone(poller_name: str, is_pause
 
 
 def test_a_greedy_peer_does_not_keep_the_others_waiting(poller_name: str) -> None:
-    """A turn takes so many messages, or so many bytes, of each."""
-    with stage_on(poller_name) as stage, pair_on(stage) as (notes, far):
+    """A turn takes so many messages of each, or so many bytes, or as many as come in so many seconds."""
+    clock = VirtualClock()
+    with stage_on(poller_name, clock=clock) as stage, pair_on(stage) as (notes, far):
         far.settimeout(None)  # with a timeout Python waits for more room than a send needs
         for _ in range(100):
             far.send(b"")
         stage.run_once(0)
-        assert len(notes.messages) == 64
+        assert len(notes.messages) == DATAGRAM_BATCH
         stage.run_once(0)
         assert len(notes.messages) == 100
+        notes.reactions["message_received"] = lambda me, data: clock.advance(STREAM_SECONDS / 2)
+        for _ in range(5):
+            far.send(b"slow")
+        for count in (102, 104, 105):
+            stage.run_once(0)
+            assert len(notes.messages) == count
 
 
 def test_a_pause_holds_at_the_next_message_and_the_end_waits_too(poller_name: str) -> None:

@@ -91,12 +91,12 @@ def test_a_large_frame_is_received_into_its_own_buffer(virtual: Virtual) -> None
     stream, sock = virtual.open(protocol, *(whole[i : i + 50_000] for i in range(0, len(whole), 50_000)))
     modes = []
     while len(protocol.frames) < 3:
-        modes.append(stream._lender is not None)
+        modes.append(stream._buffers is not None)
         virtual.readable(sock)
     assert protocol.frames == [b"small", large, b"after"]
     assert modes[0] is False
     assert True in modes
-    assert stream._lender is None
+    assert stream._buffers is None
     sizes = [args[0] for name, *args in sock.calls if name == "recv_into"]
     assert min(sizes) < LARGE_FRAME_BYTES, "never asked for exactly what was missing"
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor.net.pump_choice import with_pump
+from tests.conftest import ALWAYS, SHIPPED, leave_to_streams
 from tests.net import framed
 from tests.net.framed import FORMATS, LIMIT, Frames, Texts, Whole, echo, heard, pair, wire_of
 from tests.net.stage import Stage, stage_on
@@ -106,14 +107,15 @@ def played(environ: dict[str, str], kinds: Any, reactions: Any, script: Any) -> 
 
 @settings(max_examples=200)
 @given(
+    few=st.sampled_from([ALWAYS, 0, 1, 2, SHIPPED]),
     kinds=st.lists(st.sampled_from(FORMATS), min_size=STREAMS, max_size=STREAMS),
     reactions=st.lists(REACTIONS, max_size=8),
     script=st.lists(st.tuples(st.integers(0, STREAMS - 1), STEPS), max_size=30),
 )
 @pytest.mark.slow
-def test_the_pump_and_the_codecs_make_the_same_frames(kinds: Any, reactions: Any, script: Any) -> None:
+def test_the_pump_and_the_codecs_make_the_same_frames(few: int, kinds: Any, reactions: Any, script: Any) -> None:
     """However the bytes come, whatever the protocols do: the same frames, the same replies, the same faults."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REACTOR_PUMP", "off")
-        patch.setattr("reactor.net.pump.PUMP_FEW", -1)
+        leave_to_streams(patch, few)
         assert played(ON, kinds, reactions, script) == played(OFF, kinds, reactions, script)

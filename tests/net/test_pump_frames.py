@@ -13,9 +13,11 @@ import pytest
 
 from reactor.errors import FrameTooLong
 from reactor.framing import LengthPrefixed
+from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import JOIN_BYTES
-from reactor.net.pump import Pump
 from reactor.net.pump_choice import with_pump
+from reactor.net.stream import Stream
+from tests.conftest import leave_to_streams
 from tests.net.framed import (
     FORMATS,
     Batches,
@@ -36,17 +38,23 @@ from tests.net.test_pump import ON, pumped_pair, pytestmark
 __all__ = ["pytestmark"]
 
 
-@pytest.fixture(autouse=True)
-def always_pumped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One stream with something to say is enough."""
-    monkeypatch.setattr("reactor.net.pump.PUMP_FEW", -1)
-
-
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A stage with a pump."""
+def stage(pump_few: int) -> Iterator[Stage]:
+    """A stage with a pump, for which one stream is enough, or which leaves a few to themselves."""
     with stage_on(with_pump("epoll", ON)) as stage:
         yield stage
+
+
+class Spy:
+    """The compiled module, with ``pump_send`` noted or, if *noted* returns a number, refused by it."""
+
+    def __init__(self, lib: Any, noted: Any) -> None:
+        self.pump_wait = lib.pump_wait
+        self.send, self.noted = lib.pump_send, noted
+
+    def pump_send(self, *args: Any) -> int:
+        refusal: int | None = self.noted(*args)
+        return self.send(*args) if refusal is None else refusal
 
 
 # -- receiving -----------------------------------------------------------------------------------------------------
@@ -60,23 +68,24 @@ def test_a_stream_receives_bytes_while_its_decoder_holds_a_part_of_a_frame(
     protocol = kind()
     peer = pair(stage, protocol)
     stream = protocol.transport
-    cut = stream.cut_format()
+    cut = stream._wanted_format()
     assert (cut > 0) == (kind in (Frames, Batches, Varints))
     wire = wire_of(kind, [b"payload"])
     with peer:
         for _ in range(2):
             for at in range(len(wire)):
-                assert stream.cut_format() == (cut if at == 0 else 0)
+                assert stream._wanted_format() == (cut if at == 0 else RAW)
+                assert stream.takes_frames(cut) == (at == 0 and cut > RAW)
                 peer.send(wire[at : at + 1])
                 stage.run_once(0)
         peer.send(wire + wire[:2])
         stage.run_once(0)
-        assert stream.cut_format() == 0
-        assert stage.registry.poller._memory.marks[stream.fileno()] == 1  # type: ignore[attr-defined]
+        assert stream._wanted_format() == RAW
+        assert stage.registry.poller._memory.marks[stream.fileno()] == 1 + RAW  # type: ignore[attr-defined]
         peer.send(wire[2:] + wire)
         stage.settle()
-        assert stream.cut_format() == cut
-        assert stage.registry.poller._memory.marks[stream.fileno()] == cut + 1  # type: ignore[attr-defined]
+        assert stream._wanted_format() == cut
+        assert stage.registry.poller._memory.marks[stream.fileno()] == 1 + cut  # type: ignore[attr-defined]
     assert len(protocol.frames) == 5
     assert not protocol.end
 
@@ -183,7 +192,7 @@ def test_the_rest_follows_when_the_kernel_takes_a_part_of_the_frames(stage: Stag
         if number % 2:
             protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         peer.send(b"\0\0")
-    stage.run_once(0)
+    stage.settle()
     waiting = [protocol.transport.get_write_buffer_size() > 0 for protocol in protocols]
     assert waiting == [False, True] * (count // 2)
     want = LengthPrefixed(2).encode_many(reply)
@@ -196,7 +205,7 @@ def test_the_rest_follows_when_the_kernel_takes_a_part_of_the_frames(stage: Stag
     # All is sent: what comes next is collected again.
     collected: list[int] = []
     for protocol, peer in zip(protocols, peers, strict=True):
-        protocol.react = lambda me, frame: (me.send_frame(b"a"), collected.append(len(me.transport.corked)))
+        protocol.react = lambda me, frame: (me.send_frame(b"a"), collected.append(len(me.transport.outbox.corked)))
         peer.send(b"\0\0")
     stage.settle()
     assert collected == [1] * count
@@ -215,8 +224,8 @@ def test_more_formats_than_c_has_room_for_work_all_the_same(stage: Stage) -> Non
         protocol.codec = LengthPrefixed(2, max_frame_length=100 + number)
         protocols.append(protocol)
     peers = [pair(stage, protocol) for protocol in protocols]
-    assert protocols[0].transport.format == 1
-    assert protocols[-1].transport.format == -1
+    assert protocols[0].transport.outbox.format == 1
+    assert protocols[-1].transport.outbox.format == UNKNOWN
     for peer in peers:
         peer.send(b"\0\1a\0\1b")
     stage.settle()
@@ -232,14 +241,14 @@ def test_few_streams_receive_for_themselves_and_many_have_it_done(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pump looks at how many had something to say the last time."""
-    monkeypatch.setattr("reactor.net.pump.PUMP_FEW", 2)
+    leave_to_streams(monkeypatch, 2)
     pump: Any = stage.registry.poller
     protocols = [Frames(echo) for _ in range(4)]
     peers = [pair(stage, protocol) for protocol in protocols]
     pumped: list[int] = []
-    on_frame = type(protocols[0].transport).on_frame
+    frame_arrived = Stream.frame_arrived
     monkeypatch.setattr(
-        "reactor.net.stream.Stream.on_frame", lambda me, frame: pumped.append(me.fileno()) or on_frame(me, frame)
+        Stream, "frame_arrived", lambda me, fd, *row: pumped.append(fd) or frame_arrived(me, fd, *row)
     )
     for busy, expected in ((4, 4), (2, 2), (2, 0), (4, 0), (4, 4), (0, 0), (1, 0)):
         pumped.clear()
@@ -258,8 +267,8 @@ def test_replies_of_many_streams_leave_in_one_call_unless_they_are_large(
 ) -> None:
     """Large ones are not copied into one place first; all arrive whole, in either way."""
     sent: list[int] = []
-    send = Pump._send
-    monkeypatch.setattr(Pump, "_send", lambda self, streams, *rest: (sent.append(1), send(self, streams, *rest)))
+    pump: Any = stage.registry.poller
+    pump._lib = Spy(pump._lib, lambda *args: sent.append(1))
     pairs = [pumped_pair(stage) for _ in range(6)]
     for number, (teller, _, peer) in enumerate(pairs):
         reply = bytes([number]) * size

@@ -248,4 +248,3 @@ def test_bytes_that_were_read_before_are_handed_on_first(virtual: Virtual) -> No
     stream.take_in(b"too late")
     virtual.turn()
     assert protocol.received == b"old older new"
-    assert not virtual.stage.hub.kept

@@ -168,28 +168,57 @@ def test_the_writer_is_paused_when_little_more_than_the_limit_waits(virtual: Vir
 
 
 def test_a_small_cap_counts_when_the_peer_does_not_read(virtual: Virtual) -> None:
-    """A cap smaller than CORK_BYTES is kept as well, and is told in one line."""
+    """What is written while no more than the cap waits is taken; what is written on top of more ends the stream,
+    and the one line in which that is told names the remedy."""
     protocol = Recorder()
     stream, sock = virtual.open(protocol)
     stream._watermarks = Watermarks(10, 1, 100)
     sock.script("send", BlockingIOError)
     stream.write(b"x" * 100)
-    assert not stream.is_closing()
     stream.write(b"y")
+    assert not stream.is_closing()
+    stream.write(b"z")
     assert stream.is_closing()
     virtual.turn()
     assert isinstance(protocol.reason, WriteBufferFull)
+    assert "Watermarks(" in str(protocol.reason)
+    assert virtual.stage.counters.write_overflows == 1
 
 
-def test_nothing_is_kept_when_one_call_goes_beyond_the_cap(virtual: Virtual) -> None:
-    """The pieces behind the one that was too much are dropped like those before it."""
+def write_in_pieces(stream: Stream, data: bytes) -> None:
+    """Hand *data* over in one call, in many buffers."""
+    stream.writelines([data[at : at + 60] for at in range(0, len(data), 60)])
+
+
+@pytest.mark.parametrize("write", [Stream.write, write_in_pieces])
+def test_one_large_write_passes_when_it_goes_beyond_the_cap(
+    virtual: Virtual, write: Callable[[Stream, bytes], object]
+) -> None:
+    """The cap is for what piles up: one call may hand over any amount at once, which pauses the protocol.  It all
+    arrives, the protocol is resumed, and may do so again."""
+    protocol = Recorder()
+    stream, sock = virtual.open(protocol)
+    stream._watermarks = Watermarks(10, 1, 100)
+    for _ in range(2):
+        sock.script("send", BlockingIOError)
+        write(stream, bytes(600))
+        assert stream.get_write_buffer_size() == 600
+        assert protocol.names[-1] == "pause_writing"
+        virtual.writable(sock)
+        assert protocol.names[-1] == "resume_writing"
+    assert sock.sent == bytes(1200)
+
+
+def test_nothing_is_kept_when_the_peer_is_given_up_at_the_cap(virtual: Virtual) -> None:
+    """What waited is dropped, and what was too much as well."""
     stream, sock = virtual.open(Recorder())
     stream._watermarks = Watermarks(10, 1, 100)
-    sock.script("send", BlockingIOError)
-    stream.write(b"x")
+    sock.script("send", BlockingIOError, BlockingIOError)
+    stream.write(b"x" * 101)
     stream.writelines([bytes(60)] * 5)
     assert stream.is_closing()
     assert stream.get_write_buffer_size() == 0
+    assert sock.sent == b""
     virtual.turn()
 
 
