@@ -32,7 +32,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             partial seam codec scanner_pure scanner_accel scanner
             raw fixed delimiter netstring length __init__
         """,
-        "auth/": "keys wire challenge backoff __init__",
+        "auth/": "keys wire challenge __init__",
         "": "flow",
     },
     {
