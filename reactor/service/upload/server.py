@@ -180,8 +180,10 @@ class UploadServer(Server):
         self._end_if_done()
 
     def _give_signs(self) -> None:
+        now = self._loop.time()
         for session in list(self.sessions):
             session.give_sign()
+            session.check_progress(now)
 
     # -- what lies about ---------------------------------------------------------------------------------------
 

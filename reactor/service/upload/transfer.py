@@ -172,6 +172,10 @@ class Transfer:
         if not is_so:
             raise MessageMalformed(f"the client {what} file {self.offer.number} {fault}")
 
+    def awaits_bytes(self) -> bool:
+        """Return True if room in the store is promised for bytes that the client may send now, and has not sent."""
+        return self.talk is Talk.GOING and self._partial is not None and self.received < self.offer.size
+
     # -- what is answered --------------------------------------------------------------------------------------
 
     def _say_go(self, offset: int) -> None:
