@@ -23,8 +23,10 @@ the midst of it.  Read next: ``channel``.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import sys
 import threading
 import weakref
 from functools import partial
@@ -92,7 +94,8 @@ class ChannelWatch:
 
     def __del__(self) -> None:
         """Give the reactor back: the thread of this watch has ended."""
-        if hasattr(self, "_reserve"):
+        # While the interpreter is finalizing nothing can be imported any more, and the system takes all of it back.
+        if hasattr(self, "_reserve") and not sys.is_finalizing():
             self.close()
 
     # -- waiting -----------------------------------------------------------------------------------------------
@@ -373,6 +376,14 @@ def watch_of(channels: Channels) -> ChannelWatch | None:
     """Return the watch of this thread if it is on this map."""
     watch = _thread.watch
     return watch if watch is not None and watch.channels is channels else None
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """A program may end with its channels open, as it always could: what is beneath them is not its to close."""
+    watch, _thread.watch = _thread.watch, None
+    if watch is not None and not watch.forked():
+        watch.close()
 
 
 def give_back(channels: Channels) -> None:
