@@ -9,7 +9,7 @@ piece, into ``collected``, until the request is complete or as long as it may be
 a second costs a few bytes for each, and no thread.  The time for this is bounded too: it runs from the first byte.
 
 No code of a server runs in here but the function that looks for the end of a request: everything else might block,
-and everybody would wait with it.  Read next: ``pool``, which owns a room and a crew.
+and everybody would wait with it.  Read next: ``pool``, which owns a room and the workers.
 """
 
 from __future__ import annotations
