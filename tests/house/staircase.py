@@ -60,9 +60,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "compat/": """
             channels/events channels/edges channels/registration channels/watch channels/channel
             channels/file_wrapper channels/__init__ asyncore asynchat
-            serving/entrance serving/base_server serving/socket_servers serving/request_handlers
+            serving/server_selector serving/base_server serving/socket_servers serving/request_handlers
             serving/thread_mixin serving/fork_mixin serving/__init__
-            pooled/worker_threads pooled/waiting_room pooled/pool pooled/mixin pooled/handler pooled/http pooled/__init__
+            pooled/worker_threads pooled/waiting_room pooled/pool pooled/mixin pooled/handler pooled/http
+            pooled/__init__
             socketserver stdlib_modules __init__
         """,
         "trace/": "",

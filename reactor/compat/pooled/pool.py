@@ -29,8 +29,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reactor.compat.pooled.worker_threads import WorkerThreads
 from reactor.compat.pooled.waiting_room import Guest, Left, WaitingRoom
+from reactor.compat.pooled.worker_threads import WorkerThreads
 from reactor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class Pool:
         self.is_closing = False
         #: The connections that have not ended.
         self.open: set[Connection] = set()
-        self._workers = WorkerThreads(lambda: int(server.max_threads), name="pooled", is_daemon=server.daemon_threads)
+        self._workers = WorkerThreads(
+            lambda: int(server.max_threads), name="pooled", is_daemon=server.daemon_threads
+        )
         self._room = WaitingRoom(self._on_left, getattr(server, "reactor_selector", None), name="pooled-waiting")
 
     @property
