@@ -6,11 +6,11 @@ greets. They are small, but they are whole: many clients at once, text cut anywh
 messages, killed clients, an orderly stop.  Nothing here prints or reads arguments; what happens is counted, and
 told to whoever asks.
 
-Read in this order: ``tally`` (what is counted), ``modes`` (where a message ends), ``origin``, ``key_file`` and
-``gate`` (who may talk at all), ``json_answers`` and ``catalog`` (the services, a table), ``talk`` (one
-conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then ``exchange``,
-``client`` and ``datagram_client``.  How a server comes by sockets that others have opened: ``activation``,
-``passing``, ``handover``.
+Read in this order: ``tally`` (what is counted), ``modes`` (where a message ends), ``peer_identity``, ``key_file``
+and ``gate`` (who may talk at all), ``json_answers`` and ``catalog`` (the services, a table), ``talk`` (one
+conversation, sans-IO), ``session`` (a conversation on a transport), ``server``, then ``exchange``, ``client`` and
+``datagram_client``.  How a server comes by sockets that others have opened: ``activation``, ``passing``,
+``handover``.
 
 Keeping and sending files is a book of its own, ``upload``, and is not loaded with the rest; ``workers`` does for it
 what blocks.

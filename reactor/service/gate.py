@@ -13,7 +13,7 @@ in between any more::
 before, there is a stream, and at most one small message; its one attempt costs two HMACs, some 10 us.  A handshake
 has ``HANDSHAKE_TIMEOUT`` seconds in all, however busily its peer drips; one timer serves them all, because whoever
 came first is due first.  No more than ``HANDSHAKES`` go on at once.  Above that the peer with most of them makes
-room (``origin`` says what counts as one peer), with its oldest.  Not with the newest: then a thousand silent
+room (``peer_identity`` says what counts as one peer), with its oldest.  Not with the newest: then a thousand silent
 connections would lock out everybody at that address, while this way an honest client, who needs a round trip, is
 served unless a thousand others come from there within that time.
 
@@ -40,7 +40,7 @@ from reactor.errors import (
     os_error_text,
 )
 from reactor.net.protocol import Protocol
-from reactor.service.origin import origin_of
+from reactor.service.peer_identity import peer_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -191,18 +191,18 @@ class Gate:
 class Knock(Protocol):
     """A connection in front of a gate.
 
-    ``protocol`` is who will be behind it, if that is known; ``origin`` is as whom the other end is remembered;
+    ``protocol`` is who will be behind it, if that is known; ``peer`` is as whom the other end is remembered;
     ``has_heard`` tells whether it has said anything; ``fault`` is why it was refused.
     """
 
-    __slots__ = ("_gate", "fault", "handshake", "has_heard", "origin", "protocol")
+    __slots__ = ("_gate", "fault", "handshake", "has_heard", "peer", "protocol")
 
     handshake: Handshake
 
     def __init__(self, gate: Gate, protocol: Any = None) -> None:
         self._gate = gate
         self.protocol = protocol
-        self.origin: object = None
+        self.peer: object = None
         self.has_heard = False
         self.fault: BaseException | None = None
 
@@ -242,7 +242,7 @@ class ServerGate(Gate):
     ``displaced`` counts those of the ``failed`` that made room for others.
     """
 
-    __slots__ = ("_by_origin", "_is_closed", "_on_failed", "displaced", "most")
+    __slots__ = ("_by_peer", "_is_closed", "_on_failed", "displaced", "most")
 
     role = "server"
 
@@ -259,8 +259,8 @@ class ServerGate(Gate):
         self.most = most
         self._on_failed = on_failed
         self._is_closed = False
-        #: Those of ``_waiting`` by their origin; each has its oldest first, and goes with its last.
-        self._by_origin: dict[object, dict[Knock, None]] = {}
+        #: Those of ``_waiting`` by their peer; each has its oldest first, and goes with its last.
+        self._by_peer: dict[object, dict[Knock, None]] = {}
         self.displaced = 0
 
     def close(self) -> None:
@@ -279,14 +279,14 @@ class ServerGate(Gate):
             self.displaced += 1
             text = f"of {self.most} handshakes at once this was the oldest of those from where most came"
             self._turn_away(self._first_to_go(), AuthenticationDelayed(text, refusal(LATER)))
-        knock.origin = origin_of(knock.transport)
-        self._by_origin.setdefault(knock.origin, {})[knock] = None
+        knock.peer = peer_identity(knock.transport)
+        self._by_peer.setdefault(knock.peer, {})[knock] = None
         super().arrived(knock)
 
     def _first_to_go(self) -> Knock:
         # Whoever asks for most pays: a flood from one address makes room for itself, and not at the cost of others.
         # Of equals ``max`` finds the first: a flood from many addresses costs the one that has been here longest.
-        busiest: dict[Knock, None] = max(self._by_origin.values(), key=len)
+        busiest: dict[Knock, None] = max(self._by_peer.values(), key=len)
         return next(iter(busiest))
 
     def refuse(self, knock: Knock, fault: AuthenticationFailed) -> None:
@@ -315,10 +315,10 @@ class ServerGate(Gate):
 
     def _forget(self, knock: Knock) -> None:
         super()._forget(knock)
-        of_origin = self._by_origin.get(knock.origin, {})
-        of_origin.pop(knock, None)
-        if not of_origin:
-            self._by_origin.pop(knock.origin, None)
+        of_peer = self._by_peer.get(knock.peer, {})
+        of_peer.pop(knock, None)
+        if not of_peer:
+            self._by_peer.pop(knock.peer, None)
 
 
 class ClientGate(Gate):

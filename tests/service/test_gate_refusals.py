@@ -153,7 +153,7 @@ def test_nothing_is_remembered_of_those_who_failed_however_many_addresses_they_h
             sock.connect(scene.address)
             sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
             scene.until(lambda failed=host - 1: scene.gate.failed == failed)
-    assert (scene.gate.waiting, len(scene.gate._by_origin)) == (0, 0)
+    assert (scene.gate.waiting, len(scene.gate._by_peer)) == (0, 0)
     assert is_let_in(scene)
 
 
