@@ -48,7 +48,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "service/": """
-            tally modes peer_identity key_file gate json_answers catalog talk session server
+            counters modes peer_identity key_file gate json_answers catalog talk session server
             exchange client datagram_client activation passing handover workers
             upload/names upload/messages upload/disk upload/quota upload/partial upload/existing upload/store
             upload/transfer upload/session upload/server upload/source upload/sending upload/client upload/__init__

@@ -39,8 +39,8 @@ from reactor.framing.length import LengthPrefixed
 from reactor.limits import CONNECT_TIMEOUT
 from reactor.net.protocol import FramedProtocol
 from reactor.net.sendfile import FileSender
+from reactor.service.counters import counted
 from reactor.service.gate import abort_connecting, client_factory
-from reactor.service.tally import counted
 from reactor.service.upload import messages
 from reactor.service.upload.messages import (
     DATA_BYTES,

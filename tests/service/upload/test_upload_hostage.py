@@ -175,7 +175,7 @@ def test_the_room_of_an_offer_is_free_again_when_its_client_only_says_that_it_is
             talker.send(frame(b"B"))
             other.send(frame(b"B"))
             pass_time(timed, now, SIGN_INTERVAL)
-        assert timed.server.tally.open == 2
+        assert timed.server.counters.open == 2
         pass_time(timed, now, SIGN_INTERVAL)
         assert talker.receive_all() == b""
         timed.until(lambda: not timed.server.claims)
@@ -209,7 +209,7 @@ def test_a_slow_client_keeps_its_room_and_that_of_the_files_behind_it(timed: Ser
         for sent in range(40):
             peer.send(data(0, piece))
             wanted = (sent + 1) * len(piece)
-            timed.until(lambda wanted=wanted: timed.server.tally.bytes_in == wanted)
+            timed.until(lambda wanted=wanted: timed.server.counters.bytes_in == wanted)
             pass_time(timed, now, SIGN_INTERVAL)
         peer.send(end(0, content) + data(1, b"abc") + end(1, b"abc"))
         assert peer.answer().letter == peer.answer().letter == "K"
