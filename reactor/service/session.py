@@ -94,7 +94,7 @@ class Session(FramedProtocol):
         self._server.session_ended()
 
     def belongs_to(self, server: Host) -> bool:
-        """Tell whether this is a client of *server*."""
+        """Return True if this is a client of *server*."""
         return self._server is server
 
     def close_if_idle(self) -> None:

@@ -133,7 +133,7 @@ class ChannelWatch:
         self._has_newcomer = False
 
     def is_waiting(self) -> bool:
-        """Tell whether ``wait`` is under way: true in a signal handler that interrupts it."""
+        """Return True if ``wait`` is under way: true in a signal handler that interrupts it."""
         return self in _waiting
 
     def wake(self, for_newcomer: bool = False) -> None:
@@ -324,7 +324,7 @@ class ChannelWatch:
         return count
 
     def forked(self) -> bool:
-        """Tell whether this is a child process, and the watch its parent's."""
+        """Return True if this is a child process, and the watch its parent's."""
         return self._pid != os.getpid()
 
     # -- the end -----------------------------------------------------------------------------------------------

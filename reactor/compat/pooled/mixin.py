@@ -150,6 +150,6 @@ def wanted_by(handler_class: Any, timeout: float | None) -> Wanted | None:
 
 
 def _is_connection(request: Any) -> bool:
-    """Tell whether *request* can be waited for: it has a descriptor."""
+    """Return True if *request* can be waited for: it has a descriptor."""
     fileno = getattr(request, "fileno", None)
     return callable(fileno) and fileno() >= 0

@@ -178,7 +178,7 @@ class WaitingRoom:
                 return False
 
     def _is_whole(self, guest: Guest, wanted: Wanted, start: int) -> bool:
-        """Tell whether the request is complete, or as long as it may become."""
+        """Return True if the request is complete, or as long as it may become."""
         try:
             return len(guest.collected) >= wanted.limit or wanted.is_complete(guest.collected, start)
         except Exception as exc:
@@ -200,7 +200,7 @@ class WaitingRoom:
 
 
 def has_pending(sock: Any) -> bool:
-    """Tell whether *sock* holds bytes that the kernel does not know of, as a TLS socket may."""
+    """Return True if *sock* holds bytes that the kernel does not know of, as a TLS socket may."""
     pending = getattr(sock, "pending", None)
     try:
         return callable(pending) and bool(pending())
@@ -209,7 +209,7 @@ def has_pending(sock: Any) -> bool:
 
 
 def is_would_block(exc: BaseException) -> bool:
-    """Tell whether *exc* says only that there is nothing at present, on a plain socket or a TLS one."""
+    """Return True if *exc* says only that there is nothing at present, on a plain socket or a TLS one."""
     if isinstance(exc, BlockingIOError | InterruptedError):
         return True
     ssl = sys.modules.get("ssl")  # whoever has such an exception has the module

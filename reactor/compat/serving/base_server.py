@@ -124,7 +124,7 @@ class BaseServer:
             selector.wake()
 
     def __has_service_actions(self) -> bool:
-        """Tell whether somebody wants to be called now and then."""
+        """Return True if somebody wants to be called now and then."""
         return getattr(self.service_actions, "__func__", None) is not BaseServer.service_actions
 
     def handle_request(self) -> None:

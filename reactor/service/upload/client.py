@@ -169,7 +169,7 @@ class UploadClient(FramedProtocol):
     # -- a future ----------------------------------------------------------------------------------------------
 
     def done(self) -> bool:
-        """Tell whether it is over, well or not."""
+        """Return True if it is over, well or not."""
         return self._is_done
 
     def result(self) -> list[Outcome]:

@@ -176,7 +176,7 @@ class UploadSession(FramedProtocol):
     # -- patience ----------------------------------------------------------------------------------------------
 
     def is_waited_for(self) -> bool:
-        """Tell whether the next word is this side's, and the client can only wait."""
+        """Return True if the next word is this side's, and the client can only wait."""
         if not self.transport.is_reading():
             return True
         return any(transfer.talk in (Talk.EXAMINED, Talk.ENDED) for transfer in self._transfers.values())
