@@ -101,7 +101,7 @@ class ChannelWatch:
     # -- waiting -----------------------------------------------------------------------------------------------
 
     def wait(self, channels: Channels, timeout: float | None) -> list[tuple[Watched, int]]:
-        """Ask each channel what it waits for, wait at most *timeout* seconds (None: for ever), and return what
+        """Ask each channel what it waits for, wait at most *timeout* seconds (None: forever), and return what
         happened: each channel with bits of READ, WRITE, URGENT and HUNG_UP.
 
         It also returns when somebody else changed the map.

@@ -63,7 +63,7 @@ class PooledMixIn(_Server):
     #: Let ``server_close`` wait for the requests that are being answered, unless the threads are daemons.
     block_on_close = True
 
-    #: Seconds that a connection may wait before its first request and between two; None: for ever.
+    #: Seconds that a connection may wait before its first request and between two; None: forever.
     idle_timeout: float | None = None
 
     #: Seconds from the first byte of a request to the last, where the reactor collects it (nginx: 60).

@@ -50,7 +50,7 @@ class BaseServer:
     ``(request, client_address, server)`` for each request.  Usable with ``with``: it is closed at the end.
     """
 
-    #: Seconds that ``handle_request`` waits before it calls ``handle_timeout``; None: for ever.
+    #: Seconds that ``handle_request`` waits before it calls ``handle_timeout``; None: forever.
     timeout: float | None = None
 
     #: The poller that waits: "epoll", "poll", "select", "kqueue"; None for the best, or what REACTOR_SELECTOR says.
