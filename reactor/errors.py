@@ -169,8 +169,7 @@ class AuthenticationTimeout(AuthenticationFailed, TimeoutError):
 
 
 class AuthenticationDelayed(AuthenticationFailed):
-    """The peer, or who was at its address before, has failed too often: it was not even listened to, and may try
-    again later."""
+    """Too many handshakes were under way at the server, and this one made room for another; try again later."""
 
 
 class DescriptorsLost(PeerError, OSError):

@@ -55,6 +55,6 @@ class Question(reactor.FramedProtocol):
 
 with reactor.Reactor() as loop:
     loop.add_signal_handler(signal.SIGINT, loop.stop)
-    address = reactor.parse_address(sys.argv[1])
+    address = reactor.parse_address(sys.argv[1]) if sys.argv[1:] else sys.exit(__doc__)
     loop.connect_tcp(Question, *address, nodelay=False, keepalive=True, receive_buffer=CHUNK)
     loop.run()

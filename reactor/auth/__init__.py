@@ -5,15 +5,12 @@ sans-IO: bytes and instants go in, bytes or an error come out.  ``reactor.servic
 protocol on a real connection; ``docs/authentication.md`` says what it protects against and what it does not.
 
 Read in this order: ``keys`` (secrets by name, and rotation), ``wire`` (the messages byte by byte, and what the
-proof is made over), ``challenge`` (the state machine), ``backoff`` (who has failed too often must wait).
+proof is made over), ``challenge`` (the state machine).
 """
 
 from __future__ import annotations
 
-from reactor.auth.backoff import Backoff
 from reactor.auth.challenge import AUTHENTICATED, FAILED, Handshake
 from reactor.auth.keys import Key, KeyRing, format_key, new_key, parse_keys
 
-__all__ = [
-    "AUTHENTICATED", "FAILED", "Backoff", "Handshake", "Key", "KeyRing", "format_key", "new_key", "parse_keys",
-]  # fmt: skip
+__all__ = ["AUTHENTICATED", "FAILED", "Handshake", "Key", "KeyRing", "format_key", "new_key", "parse_keys"]

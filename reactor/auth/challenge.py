@@ -24,7 +24,7 @@ can be either of them.
 
 An unknown key id costs the same HMAC and brings the same refusal as a wrong proof.  Of the peer's bytes no more
 is kept than one message, see ``wire``.  Time comes in as an argument: the deadline bounds the whole, so a peer
-that sends a byte a second gains nothing by it.  Read next: ``backoff``.
+that sends a byte a second gains nothing by it.  Read next: ``reactor.service.gate``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ REFUSALS = {
         "it does not say which"
     ),
     wire.NOT_UNDERSTOOD: "it did not understand this side's part of the handshake",
-    wire.LATER: "too many attempts from here have failed; try again later",
+    wire.LATER: "too many handshakes are under way there; try again later",
 }
 
 

@@ -97,12 +97,12 @@ def end_when_idle(server: Server, loop: Reactor, arguments: argparse.Namespace) 
         return
     if not arguments.activation:
         raise OptionError("--exit-idle is for --activation: nobody would start the server again")
-    tally = server.tally
-    seen = (tally.connections, tally.messages)
+    counters = server.counters
+    seen = (counters.connections, counters.messages)
 
     def look() -> None:
         nonlocal seen
-        now = (tally.connections, tally.messages)
+        now = (counters.connections, counters.messages)
         if now == seen and server.is_idle and not server.is_stopping:
             server.stop(arguments.grace)
         seen = now

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     address = reactor.parse_address(arguments.address)
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])
-    settle_mode(arguments)
+    choose_mode(arguments)
     is_bytes = arguments.mode == "raw" and not arguments.udp
     proof = credentials(arguments)
     heed_accel(arguments.accel)
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def settle_mode(arguments: argparse.Namespace) -> None:
+def choose_mode(arguments: argparse.Namespace) -> None:
     """Give --mode the value that it has if nobody gives it one.  Raises OptionError if that cannot carry JSON."""
     if arguments.mode is None:
         arguments.mode = "framed" if arguments.json and not arguments.udp else "raw"

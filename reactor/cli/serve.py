@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         announce(f"listening on {where(server)}: {described(server, loop, arguments)}")
         loop.run_until(lambda: server.is_stopped or is_over(server, arguments))
         settle(loop, arguments.grace)
-        announce(f"served {server.tally}")
+        announce(f"served {server.counters}")
     return 0
 
 

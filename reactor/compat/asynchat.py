@@ -100,9 +100,9 @@ class async_chat(asyncore.dispatcher):
         return data
 
     def set_terminator(self, term: Any) -> None:
-        """Collect until *term*: bytes; text if ``use_encoding``; a number of bytes; None or empty: for ever.
+        """Collect until *term*: bytes; text if ``use_encoding``; a number of bytes; None or empty: forever.
 
-        After a number of bytes was found the terminator is 0, which is for ever.  Raises ValueError if negative.
+        After a number of bytes was found the terminator is 0, which is forever.  Raises ValueError if negative.
         """
         if isinstance(term, str) and self.use_encoding:
             term = bytes(term, self.encoding)

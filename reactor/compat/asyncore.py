@@ -90,7 +90,7 @@ socket_map: dict[int, Any] = {}
 
 
 def poll(timeout: float | None = 0.0, map: dict[int, Any] | None = None) -> None:
-    """Wait at most *timeout* seconds (None: for ever) for the channels of *map*, and tell each what happened.
+    """Wait at most *timeout* seconds (None: forever) for the channels of *map*, and tell each what happened.
 
     All reads are told before all writes, and these before urgent data.  Returns at once if the map is empty.
     Raises ValueError for a negative timeout, and what ``handle_error`` of a channel raises.

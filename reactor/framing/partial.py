@@ -11,10 +11,11 @@ that drips one byte at a time costs linear time: each byte is appended once and 
 
 **Large frames** are received where they will lie: ``vacancy`` lends the unfilled rest of the buffer to
 ``recv_into``.  It would be simplest to allocate ``bytearray(need)`` as soon as the header is known.  But CPython
-fills a new bytearray with zeros, which makes every page resident (measured: 1 MiB each), so a peer could buy a
-mebibyte with four bytes.  Therefore the room grows with what has really arrived: nothing is lent for the first
-16 KiB, then at most three times what is already there, and never more than one turn may fill.  Growing is cheap:
-realloc(3) of a large block moves page tables (mremap(2)), not bytes.
+writes zeros to every byte of a bytearray that it makes or extends, and a page that was written to is resident: a
+peer could buy a mebibyte with four bytes.  Therefore the room grows with what has really arrived: nothing is lent
+for the first 16 KiB, then half of what is there already, and never more than one turn may fill.  So a started frame
+takes at most half as much memory again as its peer has sent, and a mebibyte is received in ten steps.  Growing is
+cheap: realloc(3) of a large block moves page tables (mremap(2)), not bytes.
 
 **Spares.**  A frame that was received is copied once more, into the bytes that the application keeps, and its
 buffer is free again.  To give it back to malloc and to ask for another costs far more than the copy: the C library
@@ -39,15 +40,15 @@ if TYPE_CHECKING:
 #: Bytes of a large frame that must have arrived before room is lent for the rest of it.
 TRUSTED_BYTES = LARGE_FRAME_BYTES // 4
 
-#: Room is lent for so many times what has arrived, at most for one turn.
-GROWTH = 3
+#: What has arrived, divided by this, is the room that is lent, at most for one turn.
+ROOM_DIVISOR = 2
 
 #: Buffers that a template keeps, and the largest that it does: a frame of the default limit, with its header.
 SPARES = 2
 SPARE_BYTES = MAX_FRAME_LENGTH + 64
 
-#: What room consists of before it is filled.  CPython has these pages from calloc(3) and never writes to them, so
-#: the kernel lets them all be its one page of zeros: they cost no memory and stay in the processor's nearest cache.
+#: What room is extended with.  CPython has these pages from calloc(3) and never writes to them, so the kernel lets
+#: them all be its one page of zeros: they are cheap to read.  Their copy, the room, is resident from then on.
 ZEROS = memoryview(bytes(TURN_BYTES))
 
 
@@ -125,7 +126,7 @@ class Partial:
         filled = len(self)
         if self._room is None and self._take_spare(filled):
             return
-        more = min(self.need - filled, GROWTH * filled, TURN_BYTES)
+        more = min(self.need - filled, filled // ROOM_DIVISOR, TURN_BYTES)
         if self._room is not None:
             self._room.release()
         try:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 #: Messages that may be on their way without a reply.
 WINDOW = 16
 
-#: What a raw client says to an empty message, which a textbook's sends, and then waits for ever.
+#: What a raw client says to an empty message, which a textbook's sends, and then waits forever.
 NOTHING_TO_SEND = (
     "raw mode cannot send an empty message: no byte would leave, the server would not wake, and both sides would "
     "wait for each other; use the mode line or framed"

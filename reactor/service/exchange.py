@@ -57,7 +57,7 @@ class Exchange:
         self.replies.append(reply)
 
     def done(self) -> bool:
-        """Tell whether the conversation is over, well or not."""
+        """Return True if the conversation is over, well or not."""
         return self._is_done
 
     def result(self) -> list[bytes]:

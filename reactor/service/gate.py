@@ -10,15 +10,18 @@ in between any more::
     loop.connect_tcp(ClientGate(loop, Caller, keys), "127.0.0.1", 8888)
 
 **Whoever has not proved anything yet costs little.** On the server's side the protocol is made afterwards;
-before, there is a stream, and at most one small message.  A handshake has ``HANDSHAKE_TIMEOUT`` seconds in all,
-however busily its peer drips; one timer serves them all, because whoever came first is due first.  No more than
-``HANDSHAKES`` go on at once, and above that the oldest makes room.  Not the newest, which seems fairer: then a
-thousand silent connections would lock everybody out, while this way an honest client, who needs a round trip,
-is served unless a thousand others come within that time.
+before, there is a stream, and at most one small message; its one attempt costs two HMACs, some 10 us.  A handshake
+has ``HANDSHAKE_TIMEOUT`` seconds in all, however busily its peer drips; one timer serves them all, because whoever
+came first is due first.  No more than ``HANDSHAKES`` go on at once.  Above that the peer with most of them makes
+room (``peer_identity`` says what counts as one peer), with its oldest.  Not with the newest: then a thousand silent
+connections would lock out everybody at that address, while this way an honest client, who needs a round trip, is
+served unless a thousand others come from there within that time.
 
-**A failure** closes the connection, is counted, is told in one rationed line without a traceback, and is held
-against the peer's address for a while (``reactor.auth.backoff``).  A peer that leaves without having said a word
-has not failed: load balancers look in like that.  What counts as one address is said in ``origin``.
+**A failure** closes the connection, is counted, and is told in one rationed line without a traceback.  It is held
+against nobody.  A key of 32 random bytes cannot be guessed however often somebody tries, so a wait after failures
+would protect nothing; but the address that fails is that of everybody behind the same NAT or proxy, and whoever can
+prove the key would wait as well.  Nothing is remembered of a connection that is over, so nothing can grow.  A peer
+that leaves without having said a word has not failed: load balancers look in like that.
 
 On the client's side ``connection_failed`` tells the protocol why it never began.  Read next: ``session``.
 """
@@ -27,20 +30,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.auth.backoff import Backoff
 from reactor.auth.challenge import AUTHENTICATED, Handshake, checked_context, refusal
 from reactor.auth.wire import ALGORITHMS, LATER, numbers_of
 from reactor.errors import (
     AuthenticationDelayed,
     AuthenticationFailed,
-    AuthenticationTimeout,
     ConnectionFailure,
     OptionError,
     os_error_text,
 )
 from reactor.net.protocol import Protocol
-from reactor.service.origin import origin_of
-from reactor.service.tally import counted
+from reactor.service.peer_identity import peer_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -191,18 +191,18 @@ class Gate:
 class Knock(Protocol):
     """A connection in front of a gate.
 
-    ``protocol`` is who will be behind it, if that is known; ``origin`` is as whom the other end is remembered;
+    ``protocol`` is who will be behind it, if that is known; ``peer`` is as whom the other end is remembered;
     ``has_heard`` tells whether it has said anything; ``fault`` is why it was refused.
     """
 
-    __slots__ = ("_gate", "fault", "handshake", "has_heard", "origin", "protocol")
+    __slots__ = ("_gate", "fault", "handshake", "has_heard", "peer", "protocol")
 
     handshake: Handshake
 
     def __init__(self, gate: Gate, protocol: Any = None) -> None:
         self._gate = gate
         self.protocol = protocol
-        self.origin: object = None
+        self.peer: object = None
         self.has_heard = False
         self.fault: BaseException | None = None
 
@@ -236,15 +236,13 @@ class ServerGate(Gate):
     """A gate for ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; arguments as for ``Gate``, and further:
 
     *most* is how many handshakes go on at once; keep it well below the ``max_connections`` of the listener,
-    which takes nobody in when it is full, so that nobody could make room.  *backoff* keeps what peers have
-    failed; several gates may share one.  *on_failed* is called for each connection that did not get through,
-    with the error.
+    which takes nobody in when it is full, so that nobody could make room.  *on_failed* is called for each
+    connection that did not get through, with the error.
 
-    ``delayed`` and ``displaced`` count those of the ``failed`` that came too early after a failure, and that made
-    room for others.
+    ``displaced`` counts those of the ``failed`` that made room for others.
     """
 
-    __slots__ = ("_backoff", "_is_closed", "_on_failed", "delayed", "displaced", "most")
+    __slots__ = ("_by_peer", "_is_closed", "_on_failed", "displaced", "most")
 
     role = "server"
 
@@ -252,7 +250,6 @@ class ServerGate(Gate):
         self,
         *args: Any,
         most: int = HANDSHAKES,
-        backoff: Backoff | None = None,
         on_failed: Callable[[AuthenticationFailed], object] | None = None,
         **options: Any,
     ) -> None:
@@ -260,10 +257,11 @@ class ServerGate(Gate):
         if most < 1:
             raise OptionError(f"most is how many handshakes go on at once, at least 1, not {most!r}")
         self.most = most
-        self._backoff = Backoff() if backoff is None else backoff
         self._on_failed = on_failed
         self._is_closed = False
-        self.delayed = self.displaced = 0
+        #: Those of ``_waiting`` by their peer; each has its oldest first, and goes with its last.
+        self._by_peer: dict[object, dict[Knock, None]] = {}
+        self.displaced = 0
 
     def close(self) -> None:
         """Let nobody through any more: abort every handshake.  Whoever is through stays."""
@@ -273,34 +271,31 @@ class ServerGate(Gate):
             knock.transport.abort()
 
     def arrived(self, knock: Knock) -> None:
-        """Begin the handshake, unless the peer has to wait; make room for it."""
+        """Begin the handshake, and make room for it."""
         if self._is_closed:
             knock.transport.abort()
             return
-        knock.origin = origin_of(knock.transport)
-        now = self._loop.time()
-        wait = self._backoff.wait(knock.origin, now)
-        if wait:
-            self.delayed += 1
-            failures = counted(self._backoff.failures(knock.origin, now), "attempt")
-            text = f"{failures} from there came to nothing, and this one came {wait:.1f} s too early"
-            self._turn_away(knock, AuthenticationDelayed(text, refusal(LATER)))
-            return
         while len(self._waiting) >= self.most:
             self.displaced += 1
-            text = f"of {self.most} handshakes at once this was the oldest, and it made room for another"
-            self._turn_away(next(iter(self._waiting)), AuthenticationTimeout(text, refusal(LATER)))
+            text = f"of {self.most} handshakes at once this was the oldest of those from where most came"
+            self._turn_away(self._first_to_go(), AuthenticationDelayed(text, refusal(LATER)))
+        knock.peer = peer_identity(knock.transport)
+        self._by_peer.setdefault(knock.peer, {})[knock] = None
         super().arrived(knock)
 
+    def _first_to_go(self) -> Knock:
+        # Whoever asks for most pays: a flood from one address makes room for itself, and not at the cost of others.
+        # Of equals ``max`` finds the first: a flood from many addresses costs the one that has been here longest.
+        busiest: dict[Knock, None] = max(self._by_peer.values(), key=len)
+        return next(iter(busiest))
+
     def refuse(self, knock: Knock, fault: AuthenticationFailed) -> None:
-        """Hold it against the peer, tell it, and close."""
-        self._backoff.failed(knock.origin, self._loop.time())
+        """Tell the peer, and close."""
         self._turn_away(knock, fault)
 
     def lost(self, knock: Knock, exc: BaseException | None) -> None:
         """A peer that has said something and is gone without a proof has failed; so has one that was too silent."""
         if knock in self._waiting and (knock.has_heard or isinstance(exc, TimeoutError)):
-            self._backoff.failed(knock.origin, self._loop.time())
             self._count(knock, knock.handshake.end())
         super().lost(knock, exc)
 
@@ -318,9 +313,12 @@ class ServerGate(Gate):
             except Exception as exc:  # the connection must be closed all the same, and the next one's time kept
                 self._loop.reports.failure(exc, self._on_failed)
 
-    def _hand_over(self, knock: Knock) -> None:
-        self._backoff.succeeded(knock.origin)
-        super()._hand_over(knock)
+    def _forget(self, knock: Knock) -> None:
+        super()._forget(knock)
+        of_peer = self._by_peer.get(knock.peer, {})
+        of_peer.pop(knock, None)
+        if not of_peer:
+            self._by_peer.pop(knock.peer, None)
 
 
 class ClientGate(Gate):

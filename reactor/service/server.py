@@ -1,4 +1,4 @@
-"""A server: one service on any number of addresses, with one tally and one end.
+"""A server: one service on any number of addresses, with one set of counters and one end.
 
 **Stopping** is the only thing here that needs thought.  A server that is told to stop listens no more.  A
 client between two messages is closed at once: in an orderly way, so its last reply arrives.  A client in the
@@ -25,10 +25,10 @@ from reactor.limits import MAX_FRAME_LENGTH
 from reactor.net.addresses import format_address
 from reactor.printable import printable
 from reactor.service.catalog import Service, service_named
+from reactor.service.counters import ServerCounters
 from reactor.service.gate import ServerGate
 from reactor.service.modes import MODES, codec_for
 from reactor.service.session import DatagramSession, Session
-from reactor.service.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Server:
     """
 
     __slots__ = (
-        "_grace", "_journal", "_loop", "_opened", "codec", "gate", "is_stopping", "mode", "service", "tally",
+        "_grace", "_journal", "_loop", "_opened", "codec", "gate", "is_stopping", "mode", "service", "counters",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +78,7 @@ class Server:
         self.service = service if isinstance(service, Service) else service_named(service)
         self.mode = self._checked_mode(mode)
         self.codec = codec_for(self.mode, max_frame_length=max_frame_length, accel=accel)
-        self.tally = Tally()
+        self.counters = ServerCounters()
         self.is_stopping = False
         self._loop = loop
         self._journal = journal
@@ -168,7 +168,7 @@ class Server:
     @property
     def is_idle(self) -> bool:
         """True while no client is there, nor anybody who has yet to prove that he is one."""
-        return not self.tally.open and (self.gate is None or not self.gate.waiting)
+        return not self.counters.open and (self.gate is None or not self.gate.waiting)
 
     # -- stopping ----------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Server:
             opened.close()
         if self.gate is not None:
             self.gate.close()
-        if self.tally.open:
+        if self.counters.open:
             self._grace = self._loop.call_later(grace, self._abort_all)
             # From the next turn on, that is, after the poller was asked once more.
             self._loop.call_soon(self._loop.call_soon, self._close_idle)
@@ -193,11 +193,11 @@ class Server:
     @property
     def is_stopped(self) -> bool:
         """True when ``stop`` was called, nothing listens and the last client has gone."""
-        return self.is_stopping and not self.tally.open
+        return self.is_stopping and not self.counters.open
 
     def session_ended(self) -> None:
         """For ``Session``: one client less."""
-        if self._grace is not None and not self.tally.open:
+        if self._grace is not None and not self.counters.open:
             self._grace.cancel()
             self._grace = None
 
@@ -219,7 +219,7 @@ class Server:
     # -- what is told ------------------------------------------------------------------------------------------
 
     def _failed(self, fault: AuthenticationFailed) -> None:
-        self.tally.errors += 1
+        self.counters.errors += 1
 
     def welcome(self, transport: Any) -> None:
         """For sessions: tell the journal who has come."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from reactor.framing.codec import Codec
     from reactor.service.catalog import Service
-    from reactor.service.tally import Tally
+    from reactor.service.counters import ServerCounters
 
     class Host(Protocol):
         """What a session needs of its server; ``server.Server`` says what each of these is."""
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         service: Service
         mode: str
         codec: Codec
-        tally: Tally
+        counters: ServerCounters
         is_stopping: bool
 
         def welcome(self, transport: Any) -> None: ...
@@ -55,16 +55,16 @@ class Session(FramedProtocol):
     def connection_made(self, transport: Any) -> None:
         """Count the client, and say what is said first."""
         super().connection_made(transport)
-        self._server.tally.opened()
+        self._server.counters.opened()
         self._server.welcome(transport)
         self._send(self._talk.opening())
 
     def frames_received(self, frames: Iterable[bytes]) -> None:
         """Answer all messages of one chunk in one piece."""
         messages = frames if isinstance(frames, list) else list(frames)
-        tally = self._server.tally
-        tally.messages += len(messages)
-        tally.bytes_in += sum(map(len, messages))
+        counters = self._server.counters
+        counters.messages += len(messages)
+        counters.bytes_in += sum(map(len, messages))
         try:
             self._send(self._talk.replies(messages))
         except TextMalformed as fault:
@@ -89,12 +89,12 @@ class Session(FramedProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the end of the client, and whose fault it was."""
-        self._server.tally.closed(exc)
+        self._server.counters.closed(exc)
         self._server.note(self.transport, "closed" if exc is None else f"lost: {exc}")
         self._server.session_ended()
 
     def belongs_to(self, server: Host) -> bool:
-        """Tell whether this is a client of *server*."""
+        """Return True if this is a client of *server*."""
         return self._server is server
 
     def close_if_idle(self) -> None:
@@ -109,7 +109,7 @@ class Session(FramedProtocol):
             except PayloadRefused:
                 self._send_singly(replies)
             else:
-                self._server.tally.bytes_out += sum(map(len, replies))
+                self._server.counters.bytes_out += sum(map(len, replies))
 
     def _send_singly(self, replies: list[bytes]) -> None:
         """Send the replies up to the one that cannot be sent.
@@ -121,7 +121,7 @@ class Session(FramedProtocol):
                 self.send_frame(reply)
             except PayloadRefused as exc:
                 raise ReplyRefused(f"the reply cannot be sent: {exc}") from exc
-            self._server.tally.bytes_out += len(reply)
+            self._server.counters.bytes_out += len(reply)
 
     def _hear(self, text: str) -> None:
         self._server.note(self.transport, "said", text)
@@ -141,17 +141,17 @@ class DatagramSession(DatagramProtocol):
         try:
             reply = self._answered(data, address)
         except PeerError as exc:
-            server.tally.errors += 1
+            server.counters.errors += 1
             server.report(type(exc).__name__, f"dropped a datagram of {format_address(address)}: {exc}")
             return
         # An unbound Unix datagram socket has no address, so nobody can answer it.
         if address:
-            server.tally.bytes_out += len(reply)
+            server.counters.bytes_out += len(reply)
             self.transport.sendto(reply, address)
 
     def error_received(self, exc: OSError) -> None:
         """Count what could not be delivered: on a network that is the client's loss, not the server's end."""
-        self._server.tally.errors += 1
+        self._server.counters.errors += 1
 
     def _answered(self, data: bytes, address: Any) -> bytes:
         server = self._server
@@ -160,7 +160,7 @@ class DatagramSession(DatagramProtocol):
         else:
             decoder = server.codec.fresh()
             messages = decoder.feed(data) + decoder.feed_eof()
-        server.tally.messages += len(messages)
-        server.tally.bytes_in += sum(map(len, messages))
+        server.counters.messages += len(messages)
+        server.counters.bytes_in += sum(map(len, messages))
         talk = Talk(server.service, "datagram", lambda text: server.note_text(address, "sent", text))
         return server.codec.encode_many(talk.replies(messages))

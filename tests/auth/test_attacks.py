@@ -205,7 +205,7 @@ class Conversation:
         return [answer] if answer else []
 
     def matches(self, other: Conversation) -> bool:
-        """Tell whether *other* has had the same conversation from its other end, as far as this one heard it."""
+        """Return True if *other* has had the same conversation from its other end, as far as this one heard it."""
         ours, theirs = self.side, other.side
         if ours.role == theirs.role or self.context != other.context or ours.key_id != theirs.key_id:
             return False

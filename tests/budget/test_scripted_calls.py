@@ -23,7 +23,7 @@ MESSAGE = Each.codec.encode(b"x" * 64)
 MESSAGES = 50
 
 #: A buffer is not made as large as a peer has announced, but grows with what has come; then a piece may be cut.
-GROWTHS = 3
+GROWTHS = 10
 
 
 def costs(virtual: Virtual, sock: ScriptedSocket, turns: int) -> tuple[list[str], int]:

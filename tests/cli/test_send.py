@@ -391,3 +391,13 @@ def read_pty(fd: int) -> bytes:
         return os.read(fd, 65536)
     except OSError:
         return b""
+
+
+def test_a_server_that_accepts_and_says_nothing_is_an_error_after_a_while(tmp_path: Path) -> None:
+    """One line on stderr says what is wrong, and the command ends."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "{}:{}".format(*silent.getsockname())
+        done = run("send", "--timeout", "0.3", address, *files(tmp_path, a=b"abc"))
+    assert done.status == 1
+    assert "the server has not said a word for 0.3 s: it is no upload server, or is full" in done.stderr
+    assert "Traceback" not in done.stderr

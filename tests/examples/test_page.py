@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
-from tests.examples.running import EXAMPLES, PAGE, ROOT
+import pytest
+
+from tests.examples.running import EXAMPLES, PAGE, ROOT, run_example
 
 
 def test_every_example_is_short_and_stands_on_the_page_and_in_a_test() -> None:
@@ -30,3 +33,20 @@ def test_the_page_has_all_the_rows_and_each_names_an_example_and_its_tests() -> 
         assert paths, number
         for path in paths:
             assert (ROOT / path).exists(), path
+
+
+def reads_arguments_without_asking(tree: ast.Module) -> bool:
+    """Return True if a program takes ``sys.argv[1]`` and never looks whether it is there (``sys.argv[1:]``)."""
+    taken = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+    return "sys.argv[1]" in taken and "sys.argv[1:]" not in taken
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_an_example_that_needs_an_argument_says_so_when_there_is_none(name: str) -> None:
+    """Its first lines, which are its usage, and not a traceback."""
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert not reads_arguments_without_asking(ast.parse(text))
+    if "sys.exit(__doc__)" in text:
+        done = run_example("poll", name)
+        assert done.status == 1
+        assert done.stderr.strip() == (ast.get_docstring(ast.parse(text), clean=False) or "").strip()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,16 +76,54 @@ def test_no_buffer_is_offered_when_little_has_arrived(accel: str) -> None:
 
 
 def test_buffer_grows_with_what_has_arrived_when_a_frame_is_received(accel: str) -> None:
-    """No more than three times of what has arrived is set aside, and no more than one turn may fill."""
+    """No more than half of what has arrived is set aside, and no more than one turn may fill."""
     decoder = LengthPrefixed(4, accel=accel)
     decoder.feed(MAX_FRAME_LENGTH.to_bytes(4, "big") + bytes(20_000))
     offered = []
     while (room := decoder.receive_buffer) is not None:
-        assert len(room) <= min(3 * decoder.buffered, TURN_BYTES)
+        assert len(room) <= min(decoder.buffered // 2, TURN_BYTES)
         offered.append(len(room))
         frames = decoder.buffer_updated(len(room))
     assert frames == [bytes(MAX_FRAME_LENGTH)]
-    assert len(offered) <= 6
+    assert len(offered) <= 12
+
+
+#: A server that holds 200 started frames, 100 KB of each, and says how many bytes that has made resident.
+STARTED = """
+import sys
+from pathlib import Path
+from reactor.framing import LengthPrefixed
+from tests.framing.feeding import receive
+
+def resident():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+template, size = LengthPrefixed(4, max_frame_length=2**24, accel=sys.argv[1]), int(sys.argv[2])
+piece = template.encode(bytes(2**24))[:16_000]
+before, decoders = resident(), []
+for _ in range(200):
+    decoder = template.fresh()
+    decoder.feed(piece)
+    for _ in range(size // len(piece)):
+        rest = receive(decoder, piece, [])
+        if rest:
+            decoder.feed(rest)
+    decoders.append(decoder)
+print(sum(decoder.buffered for decoder in decoders), resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel does not say what is resident")
+@pytest.mark.parametrize("size", [50_000, 100_000, 300_000])
+def test_started_frames_take_at_most_half_as_much_memory_again_as_has_arrived(accel: str, size: int) -> None:
+    """A peer pays for the memory that it takes: it was four times of what had arrived, and the pages were real."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", STARTED, accel, str(size)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+    arrived, resident = map(int, told.split())
+    assert arrived >= 200 * size
+    assert resident <= 1.6 * arrived, "half of it, and what the allocator takes"
 
 
 def test_no_buffer_is_offered_when_little_is_missing(accel: str) -> None:

@@ -32,7 +32,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             partial seam codec scanner_pure scanner_accel scanner
             raw fixed delimiter netstring length __init__
         """,
-        "auth/": "keys wire challenge backoff __init__",
+        "auth/": "keys wire challenge __init__",
         "": "flow",
     },
     {
@@ -48,7 +48,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "service/": """
-            tally modes origin key_file gate json_answers catalog talk session server
+            counters modes peer_identity key_file gate json_answers catalog talk session server
             exchange client datagram_client activation passing handover workers
             upload/names upload/messages upload/disk upload/quota upload/partial upload/existing upload/store
             upload/transfer upload/session upload/server upload/source upload/sending upload/client upload/__init__
@@ -60,9 +60,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "compat/": """
             channels/events channels/edges channels/registration channels/watch channels/channel
             channels/file_wrapper channels/__init__ asyncore asynchat
-            serving/entrance serving/base_server serving/socket_servers serving/request_handlers
+            serving/server_selector serving/base_server serving/socket_servers serving/request_handlers
             serving/thread_mixin serving/fork_mixin serving/__init__
-            pooled/crew pooled/waiting_room pooled/pool pooled/mixin pooled/handler pooled/http pooled/__init__
+            pooled/worker_threads pooled/waiting_room pooled/pool pooled/mixin pooled/handler pooled/http
+            pooled/__init__
             socketserver stdlib_modules __init__
         """,
         "trace/": "",

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from reactor.auth import Handshake, Key, KeyRing, wire
-from reactor.auth.backoff import LONGEST
 from reactor.auth.challenge import refusal
 from reactor.service.gate import HANDSHAKE_TIMEOUT
 from tests.auth.sides import ANOTHER_SECRET, RING, SECRET, client_of, run_of, server_of
@@ -187,7 +186,6 @@ def tried(scene: Scene, hostile: Hostile) -> Outcome:
         failed, passed = scene.gate.failed, len(scene.made) - 1
         honest.send(b"still here")
         is_served = honest.receive(10) == b"still here"
-    scene.pass_time(2 * LONGEST)
     with scene.caller(context=CONTEXT) as late:
         late.authenticate()
     return Outcome(received, seconds, passed, failed, is_served)

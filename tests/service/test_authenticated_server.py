@@ -62,7 +62,7 @@ def test_every_stream_service_can_be_behind_the_gate(
     assert reply in b"".join(call(loop, server, b"ab")).decode()
     with pytest.raises(AuthenticationFailed):
         call(loop, server, b"ab", keys=WRONG)
-    assert (server.tally.connections, server.tally.errors) == (1, 1)
+    assert (server.counters.connections, server.counters.errors) == (1, 1)
 
 
 def test_a_unix_socket_can_be_behind_the_gate(loop: reactor.Reactor, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_client_without_a_key_says_nothing_that_the_service_hears(loop: reacto
     with Peer(loop, server.addresses[0]) as peer:
         peer.send(b"\0\0\0\1a")
         peer.receive_all()
-    assert (server.tally.connections, server.tally.messages, server.tally.errors, lines) == (0, 0, 1, [])
+    assert (server.counters.connections, server.counters.messages, server.counters.errors, lines) == (0, 0, 1, [])
 
 
 def test_the_journal_says_with_which_key_somebody_came(loop: reactor.Reactor) -> None:
@@ -110,7 +110,7 @@ def test_a_server_that_stops_aborts_the_handshakes_and_is_stopped(loop: reactor.
         server.stop()
         assert waiting.receive_all() == b""
         loop.run_until(lambda: server.is_stopped and client.done(), PATIENCE)
-    assert server.tally.errors == 0
+    assert server.counters.errors == 0
     with pytest.raises(ConnectionFailure, match="closed the connection"):
         client.result()
 
@@ -154,7 +154,7 @@ def test_what_is_no_json_is_answered_and_the_connection_goes_on(loop: reactor.Re
     replies = call(loop, server, b'{"op":"upper","value":"a"}', b"{", b"", deep, '"好"'.encode())
     kinds = [reply.get("result") or reply["error"]["code"] for reply in map(json.loads, replies)]
     assert kinds == ["A", "invalid_json", "invalid_json", "too_deep", "好"]
-    assert server.tally.errors == 0
+    assert server.counters.errors == 0
 
 
 def test_what_is_no_text_ends_the_connection_as_with_every_text_service(loop: reactor.Reactor) -> None:
@@ -163,7 +163,7 @@ def test_what_is_no_text_ends_the_connection_as_with_every_text_service(loop: re
     server.listen_tcp("127.0.0.1")
     with pytest.raises(ConnectionFailure, match="1 of 2 replies"):
         call(loop, server, b"1", b"\xff")
-    assert server.tally.errors == 1
+    assert server.counters.errors == 1
 
 
 def test_a_request_that_is_too_long_for_the_frame_is_refused_where_it_is_sent(loop: reactor.Reactor) -> None:
@@ -173,4 +173,4 @@ def test_a_request_that_is_too_long_for_the_frame_is_refused_where_it_is_sent(lo
     assert b"too_large" in call(loop, server, b'"' + b"x" * 100_000 + b'"')[0]
     with pytest.raises(PayloadRefused):
         call(loop, server, bytes(2_000_000))
-    turn_until(loop, lambda: not server.tally.open)
+    turn_until(loop, lambda: not server.counters.open)

@@ -61,7 +61,7 @@ def test_a_blocking_client_is_let_in_and_answered_in_json(loop: reactor.Reactor,
 
     assert beside(loop, client) == [{"result": {"a": 1}}, {"result": "HELLO", "id": 7}, {"result": [1, 2]}]
     assert server.gate is not None
-    assert (server.gate.passed, server.tally.messages, server.tally.errors) == (1, 3, 0)
+    assert (server.gate.passed, server.counters.messages, server.counters.errors) == (1, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_blocking_client_is_refused_when_its_proof_is_wrong(
         return str(caught.value)
 
     assert beside(loop, client) == "reason 1"
-    assert (server.tally.connections, server.tally.errors) == (0, 1)
+    assert (server.counters.connections, server.counters.errors) == (0, 1)
 
 
 @pytest.mark.parametrize("algorithms", [b"\x01", b"\x02\x01"])

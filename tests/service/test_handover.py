@@ -57,7 +57,7 @@ class Stage:
             thread.join(PATIENCE)
 
     def is_serving(self) -> bool:
-        """Tell whether a client is answered."""
+        """Return True if a client is answered."""
 
         def call() -> bytes:
             with socket.create_connection(self.listener.address, timeout=PATIENCE) as client:

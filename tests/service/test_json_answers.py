@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactor.service.json_answers import DEEPEST, LONGEST, json_answer
+from reactor.service.json_answers import DEEPEST, LONGEST, is_deeper, json_answer
 
 #: Any JSON value within the bounds of the service, and some beside them.
 VALUES = st.recursive(
@@ -106,6 +106,55 @@ def test_what_is_inside_of_each_other_may_be_as_deep_as_the_limit() -> None:
         text = "[" * DEEPEST + inner + "]" * DEEPEST
         assert answer(text) == {"result": json.loads(text)}
         assert answer(f"[{text}]")["error"]["code"] == "too_deep"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "code"),
+    [
+        ('"' + "[" * 100 + '"', None),
+        (json.dumps({"a": '\\"' + "[" * 100, "{" * 50: "\\"}), None),
+        ("[" + ",".join(["[]"] * 1000) + "]", None),
+        ("[" * 40 + '"', "too_deep"),
+        ('"' + "[" * 40, "invalid_json"),
+        ('"\\', "invalid_json"),
+        ("]" * 50 + "[" * 30, "invalid_json"),
+        ('["\\\\", ' + "[" * 40, "too_deep"),
+    ],
+)
+def test_depth_is_that_of_arrays_and_objects_and_not_of_brackets_in_strings(
+    request_text: str, code: str | None
+) -> None:
+    """Escapes and strings without an end included, whether the text is JSON or not."""
+    reply = answer(request_text)
+    assert reply.get("error", {}).get("code") == code
+
+
+def test_a_deep_request_is_too_deep_whatever_the_parser_would_say_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some versions of Python raise RecursionError, others find an unfinished text: the parser is not asked."""
+    monkeypatch.setattr("reactor.service.json_answers.DECODER", None)
+    assert answer("[" * LONGEST)["error"]["code"] == "too_deep"
+
+
+def depth_of(value: object) -> int:
+    """Return how many arrays and objects are inside of each other in *value*."""
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(depth_of, value.values() if isinstance(value, dict) else value), default=0)
+
+
+NESTED = st.recursive(
+    st.text(alphabet='[]{}"\\,:a', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(NESTED, st.integers(0, 4))
+def test_a_text_is_deeper_than_a_limit_exactly_if_its_value_is(value: object, limit: int) -> None:
+    """Counted in the text or in what it means, it is the same."""
+    assert is_deeper(json.dumps(value), limit) == (depth_of(value) > limit)
 
 
 def test_half_a_character_that_json_can_name_is_named_again() -> None:

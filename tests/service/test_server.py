@@ -39,8 +39,8 @@ def test_a_plain_client_is_answered_in_upper_case_when_it_is_raw(loop: reactor.R
     with peer:
         peer.send(b"hello world")
         assert peer.receive(11) == b"HELLO WORLD"
-    turn_until(loop, lambda: not server.tally.open)
-    assert server.tally.as_dict() == {
+    turn_until(loop, lambda: not server.counters.open)
+    assert server.counters.as_dict() == {
         "open": 0, "open_peak": 1, "connections": 1, "messages": 1, "bytes_in": 11, "bytes_out": 11, "errors": 0,
     }  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_the_word_exit_ends_a_session_when_it_is_a_line(loop: reactor.Reactor) -
     with peer:
         peer.send(b"one\r\ntwo\nexit\nthree\n")
         assert peer.receive_all() == b"ONE\nTWO\n"
-    assert server.tally.messages == 4
+    assert server.counters.messages == 4
 
 
 def test_lines_before_the_one_that_is_no_text_are_answered(loop: reactor.Reactor) -> None:
@@ -60,8 +60,8 @@ def test_lines_before_the_one_that_is_no_text_are_answered(loop: reactor.Reactor
     with peer:
         peer.send(b"abc\n\xff\nnever\n")
         assert peer.receive_all() == b"ABC\n"
-    turn_until(loop, lambda: not server.tally.open)
-    assert (server.tally.errors, server.tally.bytes_out) == (1, 3)
+    turn_until(loop, lambda: not server.counters.open)
+    assert (server.counters.errors, server.counters.bytes_out) == (1, 3)
 
 
 @pytest.mark.parametrize(("service", "message"), [("upper", "ŉŉ"), ("hello", "long")])
@@ -76,7 +76,7 @@ def test_a_reply_that_is_too_long_ends_its_own_connection_only(
         assert victim.receive_all() == frame(first)
         peer.send(frame(b""))
         assert peer.receive(len(frame(first))) == frame(first)
-        assert (server.tally.errors, server.tally.bytes_out) == (1, 2 * len(first))
+        assert (server.counters.errors, server.counters.bytes_out) == (1, 2 * len(first))
     assert loop.counters.peer_errors == 1
     (record,) = caplog.records
     assert record.exc_info is None
@@ -99,8 +99,8 @@ def test_a_killed_client_ends_its_own_connection_only(loop: reactor.Reactor) -> 
         assert victim.receive(1) == b"A"
         victim.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         victim.socket.close()
-        turn_until(loop, lambda: server.tally.open == 1)
-        assert server.tally.errors == 1
+        turn_until(loop, lambda: server.counters.open == 1)
+        assert server.counters.errors == 1
         peer.send(b"still here")
         assert peer.receive(10) == b"STILL HERE"
 
@@ -135,8 +135,8 @@ def test_bytes_that_are_no_text_close_the_connection_and_are_counted(
     with peer:
         peer.send(b"\xff")
         assert peer.receive_all() == b""
-    turn_until(loop, lambda: not server.tally.open)
-    assert server.tally.errors == 1
+    turn_until(loop, lambda: not server.counters.open)
+    assert server.counters.errors == 1
     assert ["UTF-8" in record.message and record.exc_info is None for record in caplog.records] == [True]
 
 
@@ -252,7 +252,7 @@ def test_a_datagram_may_hold_many_messages_when_they_have_ends(loop: reactor.Rea
     at_frames = frames.open_datagram(("127.0.0.1", 0)).get_extra_info("sockname")
     assert ask(loop, at_lines, b"a\nb") == [b"A\nB\n"]
     assert ask(loop, at_frames, frame(b"a") + frame(b"")) == [frame(b"A") + frame(b"")]
-    assert lines.tally.messages == frames.tally.messages == 2
+    assert lines.counters.messages == frames.counters.messages == 2
 
 
 def test_a_malformed_datagram_is_dropped_and_counted_and_the_next_one_answered(loop: reactor.Reactor) -> None:
@@ -262,7 +262,7 @@ def test_a_malformed_datagram_is_dropped_and_counted_and_the_next_one_answered(l
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
         plain.sendto(frame(b"abc")[:-1], address)
         plain.sendto(frame(b"\xff"), address)
-        turn_until(loop, lambda: server.tally.errors == 2)
+        turn_until(loop, lambda: server.counters.errors == 2)
     assert ask(loop, address, frame(b"a")) == [frame(b"A")]
 
 
@@ -294,7 +294,7 @@ def test_stop_closes_idle_clients_at_once_and_listens_no_more(loop: reactor.Reac
             socket.create_connection(address).close()
     with pytest.raises(UsageError, match="stopped"):
         server.listen_tcp("127.0.0.1")
-    assert server.tally.errors == 0
+    assert server.counters.errors == 0
 
 
 def test_stop_answers_what_the_kernel_has_received_already(loop: reactor.Reactor) -> None:
@@ -313,7 +313,7 @@ def test_stop_lets_a_client_finish_the_message_that_it_began(loop: reactor.React
     server, peer = serving(loop, "upper", "line")
     with peer:
         peer.send(b"on")
-        turn_until(loop, lambda: server.tally.open == 1)
+        turn_until(loop, lambda: server.counters.open == 1)
         loop.run_once(0)
         server.stop()
         for _ in range(5):
@@ -329,7 +329,7 @@ def test_stop_aborts_a_client_that_does_not_finish_within_the_grace(loop: reacto
     server, peer = serving(loop, "upper", "line")
     with peer:
         peer.send(b"never ended")
-        turn_until(loop, lambda: server.tally.open == 1)
+        turn_until(loop, lambda: server.counters.open == 1)
         loop.run_once(0)
         server.stop(grace=0.02)
         turn_until(loop, lambda: server.is_stopped)
@@ -341,7 +341,7 @@ def test_stop_aborts_everybody_when_it_is_called_again(loop: reactor.Reactor) ->
     server, peer = serving(loop, "upper", "line")
     with peer:
         peer.send(b"never ended")
-        turn_until(loop, lambda: server.tally.open == 1)
+        turn_until(loop, lambda: server.counters.open == 1)
         loop.run_once(0)
         server.stop(grace=1000)
         server.stop()
@@ -359,4 +359,4 @@ def test_stop_leaves_other_servers_of_the_same_loop_alone(loop: reactor.Reactor)
         assert peer.receive_all() == b""
         other_peer.send(b"b")
         assert other_peer.receive(1) == b"b"
-        assert other.tally.open == 1
+        assert other.counters.open == 1

@@ -6,7 +6,7 @@ present would never learn that its connection broke.  Both are asked of an epoll
 descriptor is an ordinary reader on the reactor, whatever poller that has: a set can be watched like a socket.
 
 The set is **edge-triggered**.  Urgent data stays urgent until it is read, so the level-triggered original called
-``handle_expt`` in every turn, for ever, if nobody read it; here each arrival is told once.
+``handle_expt`` in every turn, forever, if nobody read it; here each arrival is told once.
 
 Only who asks is put into the set, and most programs ask for neither, so the set is made at the first question.
 Without epoll there are no such events.  Read next: ``watch``.

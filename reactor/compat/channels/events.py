@@ -117,7 +117,7 @@ _METHODS = (
 
 
 def is_out(obj: Any) -> bool:
-    """Tell whether *obj* is a dispatcher that is in no map: closed, or not yet open.  Of others nobody can tell."""
+    """Return True if *obj* is a dispatcher in no map: closed, or not yet open.  Of others nobody can tell."""
     return getattr(obj, "_fileno", 0) is None
 
 

@@ -77,12 +77,12 @@ class Watched:
         self.note(HUNG_UP)
 
     def is_same(self, channels: Channels) -> bool:
-        """Tell whether the channel is still in the map and has still the same socket."""
+        """Return True if the channel is still in the map and has still the same socket."""
         return channels.get(self.fd) is self.channel and getattr(self.channel, "socket", None) is self.sock
 
 
 def handles_urgent(channel: Any) -> bool:
-    """Tell whether the channel has a method of its own for urgent data."""
+    """Return True if the channel has a method of its own for urgent data."""
     handler = getattr(channel, "handle_expt", None)
     event = getattr(channel, "handle_expt_event", None)
     return not (getattr(handler, "is_default", False) and getattr(event, "is_default", False))

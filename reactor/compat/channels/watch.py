@@ -23,8 +23,10 @@ the midst of it.  Read next: ``channel``.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import sys
 import threading
 import weakref
 from functools import partial
@@ -92,13 +94,14 @@ class ChannelWatch:
 
     def __del__(self) -> None:
         """Give the reactor back: the thread of this watch has ended."""
-        if hasattr(self, "_reserve"):
+        # While the interpreter is finalizing nothing can be imported any more, and the system takes all of it back.
+        if hasattr(self, "_reserve") and not sys.is_finalizing():
             self.close()
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
     def wait(self, channels: Channels, timeout: float | None) -> list[tuple[Watched, int]]:
-        """Ask each channel what it waits for, wait at most *timeout* seconds (None: for ever), and return what
+        """Ask each channel what it waits for, wait at most *timeout* seconds (None: forever), and return what
         happened: each channel with bits of READ, WRITE, URGENT and HUNG_UP.
 
         It also returns when somebody else changed the map.
@@ -130,7 +133,7 @@ class ChannelWatch:
         self._has_newcomer = False
 
     def is_waiting(self) -> bool:
-        """Tell whether ``wait`` is under way: true in a signal handler that interrupts it."""
+        """Return True if ``wait`` is under way: true in a signal handler that interrupts it."""
         return self in _waiting
 
     def wake(self, for_newcomer: bool = False) -> None:
@@ -321,7 +324,7 @@ class ChannelWatch:
         return count
 
     def forked(self) -> bool:
-        """Tell whether this is a child process, and the watch its parent's."""
+        """Return True if this is a child process, and the watch its parent's."""
         return self._pid != os.getpid()
 
     # -- the end -----------------------------------------------------------------------------------------------
@@ -373,6 +376,14 @@ def watch_of(channels: Channels) -> ChannelWatch | None:
     """Return the watch of this thread if it is on this map."""
     watch = _thread.watch
     return watch if watch is not None and watch.channels is channels else None
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """A program may end with its channels open, as it always could: what is beneath them is not its to close."""
+    watch, _thread.watch = _thread.watch, None
+    if watch is not None and not watch.forked():
+        watch.close()
 
 
 def give_back(channels: Channels) -> None:

@@ -183,7 +183,7 @@ class PooledHandlerMixIn(_Handler):
         return Next.END if self._source.is_at_end else Next.WAIT
 
     def _has_request(self, *, may_ask: bool, is_told: bool = False) -> bool:
-        """Tell whether a request is at hand, as far as that is known without waiting."""
+        """Return True if a request is at hand, as far as that is known without waiting."""
         data = self._peek(may_ask)
         if not data or is_told or self.request_end is None:
             return bool(data)

@@ -70,6 +70,6 @@ def _end_of_head(data: bytearray) -> int:
 
 
 def _is_hopeless(data: bytearray) -> bool:
-    """Tell whether the first line is there and is none of HTTP/1: no head will follow, only an answer."""
+    """Return True if the first line is there and is none of HTTP/1: no head will follow, only an answer."""
     line, newline, _ = data.partition(b"\n")
     return bool(newline) and b" HTTP/" not in line

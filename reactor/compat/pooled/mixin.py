@@ -63,7 +63,7 @@ class PooledMixIn(_Server):
     #: Let ``server_close`` wait for the requests that are being answered, unless the threads are daemons.
     block_on_close = True
 
-    #: Seconds that a connection may wait before its first request and between two; None: for ever.
+    #: Seconds that a connection may wait before its first request and between two; None: forever.
     idle_timeout: float | None = None
 
     #: Seconds from the first byte of a request to the last, where the reactor collects it (nginx: 60).
@@ -150,6 +150,6 @@ def wanted_by(handler_class: Any, timeout: float | None) -> Wanted | None:
 
 
 def _is_connection(request: Any) -> bool:
-    """Tell whether *request* can be waited for: it has a descriptor."""
+    """Return True if *request* can be waited for: it has a descriptor."""
     fileno = getattr(request, "fileno", None)
     return callable(fileno) and fileno() >= 0

@@ -2,7 +2,7 @@
 
 It is in one place at a time, and what moves it is written here::
 
-    waits (room) --readable--> is queued (crew) --a thread is free--> has a turn --done--> ended
+    waits (room) --readable--> is queued (workers) --a thread is free--> has a turn --done--> ended
       ^                            ^                                    |   |
       |                            +----- more is at hand, others wait -+   |
       +---------------------------- nothing is at hand ---------------------+
@@ -29,8 +29,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reactor.compat.pooled.crew import Crew
 from reactor.compat.pooled.waiting_room import Guest, Left, WaitingRoom
+from reactor.compat.pooled.worker_threads import WorkerThreads
 from reactor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def present_connection() -> Connection | None:
 class Pool:
     """The connections of *server*, a ``PooledMixIn``, from which all settings are read when they are needed."""
 
-    __slots__ = ("_crew", "_dropped", "_room", "_server", "is_closing", "open")
+    __slots__ = ("_workers", "_dropped", "_room", "_server", "is_closing", "open")
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -101,13 +101,15 @@ class Pool:
         self.is_closing = False
         #: The connections that have not ended.
         self.open: set[Connection] = set()
-        self._crew = Crew(lambda: int(server.max_threads), name="pooled", is_daemon=server.daemon_threads)
+        self._workers = WorkerThreads(
+            lambda: int(server.max_threads), name="pooled", is_daemon=server.daemon_threads
+        )
         self._room = WaitingRoom(self._on_left, getattr(server, "reactor_selector", None), name="pooled-waiting")
 
     @property
     def threads(self) -> int:
         """How many threads serve, or are ready to."""
-        return self._crew.threads
+        return self._workers.threads
 
     @property
     def waiting(self) -> int:
@@ -117,7 +119,7 @@ class Pool:
     @property
     def queued(self) -> int:
         """How many connections, and datagrams, wait for a thread."""
-        return self._crew.waiting
+        return self._workers.waiting
 
     @property
     def idle_timeout(self) -> float | None:
@@ -144,11 +146,11 @@ class Pool:
 
     def receive_datagram(self, request: Any, client_address: Any) -> bool:
         """Queue what cannot be waited for; return False if it is dropped."""
-        if self._crew.waiting >= self._server.max_waiting_datagrams:
+        if self._workers.waiting >= self._server.max_waiting_datagrams:
             self._dropped += 1
-            self._room.tell("pool", f"a request was dropped: {self._crew.waiting} wait; {self._dropped} so far")
+            self._room.tell("pool", f"a request was dropped: {self._workers.waiting} wait; {self._dropped} so far")
             return False
-        self._crew.submit(partial(self._server.process_request_thread, request, client_address))
+        self._workers.submit(partial(self._server.process_request_thread, request, client_address))
         return True
 
     # -- moving ------------------------------------------------------------------------------------------------
@@ -158,16 +160,16 @@ class Pool:
         connection.is_told = why is Left.READY
         task = self._take_turn if why is Left.READY else self._end
         try:
-            self._crew.submit(partial(task, connection))
+            self._workers.submit(partial(task, connection))
         except RuntimeError as exc:
             self._room.tell("pool", f"a connection was ended: there is no thread for it: {exc}")
             self._end(connection)
 
     def _queue(self, connection: Connection) -> None:
-        self._crew.submit(partial(self._take_turn, connection))
+        self._workers.submit(partial(self._take_turn, connection))
 
     def _take_turn(self, connection: Connection) -> None:
-        """In a thread of the crew: let the connection do what it has to, and move it on."""
+        """In a worker thread: let the connection do what it has to, and move it on."""
         _turn.connection = connection
         connection.next = Next.END
         connection.turn += 1
@@ -197,7 +199,7 @@ class Pool:
 
     def must_yield(self) -> bool:
         """Tell a handler whether others wait for its thread."""
-        return self._crew.waiting > 0
+        return self._workers.waiting > 0
 
     def _limit_time(self, connection: Connection) -> Any:
         seconds = self._server.request_timeout
@@ -230,10 +232,10 @@ class Pool:
     def close(self, *, is_to_wait: bool) -> None:
         """End what waits, let what is being served come to its end, and wait for that if *is_to_wait*.
 
-        Any thread, one of the crew's included: it does not wait for itself.
+        Any thread, a worker included: it does not wait for itself.
         """
         self.is_closing = True
         self._room.close()
-        for thread in self._crew.close():
+        for thread in self._workers.close():
             if is_to_wait and thread is not threading.current_thread():
                 thread.join()

@@ -9,7 +9,7 @@ piece, into ``collected``, until the request is complete or as long as it may be
 a second costs a few bytes for each, and no thread.  The time for this is bounded too: it runs from the first byte.
 
 No code of a server runs in here but the function that looks for the end of a request: everything else might block,
-and everybody would wait with it.  Read next: ``pool``, which owns a room and a crew.
+and everybody would wait with it.  Read next: ``pool``, which owns a room and the workers.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class WaitingRoom:
                 return False
 
     def _is_whole(self, guest: Guest, wanted: Wanted, start: int) -> bool:
-        """Tell whether the request is complete, or as long as it may become."""
+        """Return True if the request is complete, or as long as it may become."""
         try:
             return len(guest.collected) >= wanted.limit or wanted.is_complete(guest.collected, start)
         except Exception as exc:
@@ -200,7 +200,7 @@ class WaitingRoom:
 
 
 def has_pending(sock: Any) -> bool:
-    """Tell whether *sock* holds bytes that the kernel does not know of, as a TLS socket may."""
+    """Return True if *sock* holds bytes that the kernel does not know of, as a TLS socket may."""
     pending = getattr(sock, "pending", None)
     try:
         return callable(pending) and bool(pending())
@@ -209,7 +209,7 @@ def has_pending(sock: Any) -> bool:
 
 
 def is_would_block(exc: BaseException) -> bool:
-    """Tell whether *exc* says only that there is nothing at present, on a plain socket or a TLS one."""
+    """Return True if *exc* says only that there is nothing at present, on a plain socket or a TLS one."""
     if isinstance(exc, BlockingIOError | InterruptedError):
         return True
     ssl = sys.modules.get("ssl")  # whoever has such an exception has the module

@@ -32,7 +32,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from reactor.compat.serving.entrance import Entrance
+from reactor.compat.serving.server_selector import ServerSelector
 from reactor.core.reports import logger
 from reactor.limits import ACCEPT_BACKOFF
 from reactor.net.acceptor import EXHAUSTED
@@ -51,7 +51,7 @@ class BaseServer:
     ``(request, client_address, server)`` for each request.  Usable with ``with``: it is closed at the end.
     """
 
-    #: Seconds that ``handle_request`` waits before it calls ``handle_timeout``; None: for ever.
+    #: Seconds that ``handle_request`` waits before it calls ``handle_timeout``; None: forever.
     timeout: float | None = None
 
     #: The poller that waits: "epoll", "poll", "select", "kqueue"; None for the best, or what REACTOR_SELECTOR says.
@@ -62,7 +62,7 @@ class BaseServer:
         self.RequestHandlerClass = RequestHandlerClass
         self.__is_shut_down = threading.Event()
         self.__is_to_stop = False
-        self.__entrance: Entrance | None = None
+        self.__selector: ServerSelector | None = None
         self.__serving_thread: int | None = None
         self.__failure: OSError | None = None
 
@@ -84,22 +84,22 @@ class BaseServer:
         """
         self.__is_shut_down.clear()
         try:
-            with Entrance(self, self.reactor_selector) as entrance:
+            with ServerSelector(self, self.reactor_selector) as selector:
                 self.__serving_thread = threading.get_ident()
-                self.__entrance = entrance
+                self.__selector = selector
                 while not self.__shutdown_request:
-                    self.__serve_once(entrance, poll_interval)
+                    self.__serve_once(selector, poll_interval)
         finally:
-            self.__entrance = self.__serving_thread = None
+            self.__selector = self.__serving_thread = None
             self.__shutdown_request = False
             self.__is_shut_down.set()
 
-    def __serve_once(self, entrance: Entrance, poll_interval: float | None) -> None:
-        is_ready = entrance.wait(poll_interval if self.__has_service_actions() else None)
+    def __serve_once(self, selector: ServerSelector, poll_interval: float | None) -> None:
+        is_ready = selector.wait(poll_interval if self.__has_service_actions() else None)
         if self.__shutdown_request:
             return
         if is_ready:
-            self.__handle_ready(entrance)
+            self.__handle_ready(selector)
         self.service_actions()
 
     def shutdown(self) -> None:
@@ -120,12 +120,12 @@ class BaseServer:
     @__shutdown_request.setter
     def __shutdown_request(self, value: bool) -> None:
         self.__is_to_stop = value
-        entrance = self.__entrance
-        if value and entrance is not None:
-            entrance.wake()
+        selector = self.__selector
+        if value and selector is not None:
+            selector.wake()
 
     def __has_service_actions(self) -> bool:
-        """Tell whether somebody wants to be called now and then."""
+        """Return True if somebody wants to be called now and then."""
         return getattr(self.service_actions, "__func__", None) is not BaseServer.service_actions
 
     def handle_request(self) -> None:
@@ -136,11 +136,11 @@ class BaseServer:
         """
         timeout = self.__effective_timeout()
         deadline = inf if timeout is None else monotonic() + timeout
-        entrance = self.__open_entrance(deadline)
-        if entrance is not None:
-            with entrance:
-                while entrance.wait(_until(deadline)) or monotonic() < deadline:
-                    if entrance.is_readable and self.__handle_ready(entrance):
+        selector = self.__open_selector(deadline)
+        if selector is not None:
+            with selector:
+                while selector.wait(_until(deadline)) or monotonic() < deadline:
+                    if selector.is_readable and self.__handle_ready(selector):
                         return
         self.handle_timeout()
 
@@ -148,12 +148,12 @@ class BaseServer:
         timeouts = [self.timeout, self.socket.gettimeout() if hasattr(self, "socket") else None]
         return min((timeout for timeout in timeouts if timeout is not None), default=None)
 
-    def __open_entrance(self, deadline: float) -> Entrance | None:
-        """Return an entrance; without a descriptor for one, try now and then, and give up at the *deadline*."""
+    def __open_selector(self, deadline: float) -> ServerSelector | None:
+        """Return a selector; without a descriptor for one, try now and then, and give up at the *deadline*."""
         is_told = False
         while True:
             try:
-                return Entrance(self, self.reactor_selector)
+                return ServerSelector(self, self.reactor_selector)
             except OSError as exc:
                 if exc.errno not in EXHAUSTED:
                     raise
@@ -164,11 +164,11 @@ class BaseServer:
                 return None
             threading.Event().wait(min(ACCEPT_BACKOFF, deadline - monotonic()))
 
-    def __handle_ready(self, entrance: Entrance) -> bool:
+    def __handle_ready(self, selector: ServerSelector) -> bool:
         """Handle what has come; return False if it could not be taken for want of descriptors."""
         self._handle_request_noblock()
         failure = self.__take_failure()
-        return failure is None or not entrance.note_failure(failure)
+        return failure is None or not selector.note_failure(failure)
 
     def __take_failure(self) -> OSError | None:
         failure, self.__failure = self.__failure, None

@@ -13,7 +13,7 @@ has started.  Here it is one of its own, where the system has pidfd_open(2).
 lay in a buffer.  Here the buffers are flushed before the fork, lest they be written twice, and before the exit; and
 what ``handle_error`` itself raises is printed instead of vanishing.
 
-Read next: ``pooled.crew``, the first part of a third way.
+Read next: ``pooled.worker_threads``, the first part of a third way.
 """
 
 from __future__ import annotations

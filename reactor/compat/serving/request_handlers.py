@@ -51,7 +51,7 @@ class StreamRequestHandler(BaseRequestHandler):
     #: The buffer of ``wfile``: with 0, each write is sent at once and whole.
     wbufsize = 0
 
-    #: Seconds that one operation on the connection may take; None: for ever.
+    #: Seconds that one operation on the connection may take; None: forever.
     timeout: float | None = None
 
     #: Send small pieces without waiting for the peer's acknowledgement (TCP_NODELAY).

@@ -14,7 +14,8 @@ Like ``client.Client`` it is a protocol, and a future as well::
     outcomes = loop.run_until(client)
 
 **Patience.**  A server may have long work to do before its next word, and says so now and then; so does this side.
-A silence of ``timeout`` seconds, in which neither a word came nor a byte could be sent, ends the connection.
+A silence of ``timeout`` seconds, in which neither a word came nor a byte could be sent, ends the connection; one
+before the first word does so after ``WELCOME_TIMEOUT`` seconds.
 
 This is the last file of the upload; ``reactor.cli.send`` shows its progress to a person.
 """
@@ -38,8 +39,8 @@ from reactor.framing.length import LengthPrefixed
 from reactor.limits import CONNECT_TIMEOUT
 from reactor.net.protocol import FramedProtocol
 from reactor.net.sendfile import FileSender
+from reactor.service.counters import counted
 from reactor.service.gate import abort_connecting, client_factory
-from reactor.service.tally import counted
 from reactor.service.upload import messages
 from reactor.service.upload.messages import (
     DATA_BYTES,
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
 
 #: Seconds without a word of the server, or a byte that it takes, after which a client gives up.
 TIMEOUT = 60.0
+
+#: Seconds for its first word, at most: there is no work to do before that.
+WELCOME_TIMEOUT = 10.0
 
 #: Seconds between two signs of life while this side is at work.
 SIGN_INTERVAL = 5.0
@@ -103,7 +107,7 @@ class UploadClient(FramedProtocol):
     __slots__ = (
         "_connector", "_context", "_error", "_files", "_is_done", "_keys", "_line", "_loop", "_next_number",
         "_opening", "_patience", "_settled", "_signs", "_timeout", "_touched", "_turn", "_under_way", "_waiting",
-        "_window", "codec", "data_bytes", "is_open", "sender", "sendings", "workers",
+        "_welcome_timeout", "_window", "codec", "data_bytes", "is_open", "sender", "sendings", "workers",
     )  # fmt: skip
 
     sender: FileSender
@@ -130,6 +134,7 @@ class UploadClient(FramedProtocol):
         self._loop = loop
         self._files = files or os
         self._timeout = timeout
+        self._welcome_timeout = min(timeout, WELCOME_TIMEOUT)
         self._keys = keys
         self._context = context
         self._connector: Connector | None = None
@@ -164,7 +169,7 @@ class UploadClient(FramedProtocol):
     # -- a future ----------------------------------------------------------------------------------------------
 
     def done(self) -> bool:
-        """Tell whether it is over, well or not."""
+        """Return True if it is over, well or not."""
         return self._is_done
 
     def result(self) -> list[Outcome]:
@@ -213,7 +218,7 @@ class UploadClient(FramedProtocol):
         self.sender = FileSender(self._loop, transport, self._files)
         self.send(messages.hello())
         self._touched = self._loop.time()
-        self._patience = self._loop.call_later(self._timeout, self._lose_patience)
+        self._patience = self._loop.call_later(self._welcome_timeout, self._lose_patience)
         self._signs = self._loop.call_every(SIGN_INTERVAL, self._give_sign)
 
     def frame_received(self, frame: bytes) -> None:
@@ -364,11 +369,15 @@ class UploadClient(FramedProtocol):
 
     def _lose_patience(self) -> None:
         """Look how long nothing has moved; if that is not long enough, look again when it may be."""
-        due = self._touched + self._timeout
+        timeout = self._timeout if self._window else self._welcome_timeout
+        due = self._touched + timeout
         if self._loop.time() < due:
             self._patience = self._loop.call_at(due, self._lose_patience)
+        elif self._window:
+            self.abort(IdleTimeout(f"nothing has moved for {timeout:g} s; {self.how_far()}"))
         else:
-            self.abort(IdleTimeout(f"nothing has moved for {self._timeout:g} s; {self.how_far()}"))
+            text = f"the server has not said a word for {timeout:g} s: it is no upload server, or is full"
+            self.abort(IdleTimeout(f"{text}; {self.how_far()}"))
 
     def how_far(self) -> str:
         """Return how many files are kept, in words."""

@@ -69,7 +69,7 @@ class Existing:
 
     @property
     def is_caught_up(self) -> bool:
-        """Tell whether the digest is known."""
+        """Return True if the digest is known."""
         return self._digest is not None
 
     def catch_up(self) -> None:
@@ -100,7 +100,7 @@ class Existing:
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def has_digest(self, digest: bytes) -> bool:
-        """Tell whether *digest* is that of the file; if so it is durable when this returns.  Raises OSError."""
+        """Return True if *digest* is that of the file; if so it is durable when this returns.  Raises OSError."""
         if self._digest != digest:
             return False
         self._disk.fsync(self._fd)

@@ -5,7 +5,8 @@ separator, hence no way out of the directory.  That alone would keep files where
 them harmless once they are there:
 
 - a name that begins with a dot is hidden from those who list the directory, and configures the programs that look
-  for it (``.htaccess``, ``.netrc``); the store's own temporary files live behind a dot as well;
+  for it (``.htaccess``, ``.netrc``); the store's own temporary files live behind a dot as well.  Characters that
+  are not shown do not count, because some file systems (HFS+) take a name with them for the one without;
 - a control character can drive the terminal of whoever lists the directory, and a newline makes two names of one;
 - a character that reverses the direction of text makes ``gpj.exe`` look like ``exe.jpg``;
 - a name longer than the file system takes would fail only after all of its bytes have been received.
@@ -33,13 +34,18 @@ def _has_control(name: str) -> bool:
     return any(unicodedata.category(character) == "Cc" for character in name)
 
 
+def _is_hidden(name: str) -> bool:
+    shown = (character for character in name if unicodedata.category(character) != "Cf")
+    return next(shown, "") == "."
+
+
 #: What is wrong with a name, and how to tell; the first that applies is said.
 FAULTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("it is empty", lambda name: not name),
     ("it holds a path separator", lambda name: "/" in name or "\\" in name),
     ("it holds a control character", _has_control),
     ("it holds a character that reorders text", lambda name: not REORDERING.isdisjoint(name)),
-    ("it begins with a dot", lambda name: name.startswith(".")),
+    ("it begins with a dot", _is_hidden),
     (f"it is longer than {NAME_BYTES} bytes", lambda name: len(name.encode()) > NAME_BYTES),
 )
 

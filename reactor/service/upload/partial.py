@@ -56,7 +56,7 @@ class Partial:
 
     @property
     def is_caught_up(self) -> bool:
-        """Tell whether all bytes that are there have been hashed."""
+        """Return True if all bytes that are there have been hashed."""
         return self._hashed == self.held
 
     def catch_up(self) -> None:
@@ -84,7 +84,7 @@ class Partial:
             chunk = chunk[written:]
 
     def has_digest(self, digest: bytes) -> bool:
-        """Tell whether the file is complete and *digest* is its SHA-256; everything must have been hashed."""
+        """Return True if the file is complete and *digest* is its SHA-256; everything must have been hashed."""
         return self.held == self._hashed == self.size and self._hash.digest() == digest
 
     def make_durable(self) -> None:

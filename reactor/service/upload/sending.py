@@ -108,7 +108,7 @@ class Sending:
         return Outcome(source.path, source.name, self.state, self.text, source.size, self.skipped)
 
     def is_open(self) -> bool:
-        """Tell whether the kernel or a worker has the file in hand, or may have."""
+        """Return True if the kernel or a worker has the file in hand, or may have."""
         return self._is_at_work or self._has_turn or self.source.fd >= 0
 
     # -- stations ----------------------------------------------------------------------------------------------
@@ -135,14 +135,14 @@ class Sending:
         """The server has it.  Raises MessageMalformed if it cannot have."""
         if self.state is not State.ENDED:
             raise MessageMalformed(f"the server acknowledged file {self.number}, which was not sent")
-        self._settle(State.KEPT)
+        self._finish(State.KEPT)
 
     def refused(self, text: str) -> None:
         """The server does not want it, or not any more."""
         if self.state in SETTLED:
             return
         was_sending = self.state is State.SENDING
-        self._settle(State.REFUSED, text)
+        self._finish(State.REFUSED, text)
         if was_sending and not self._has_turn:
             self._link.send(messages.cancel(self.number))
 
@@ -151,7 +151,7 @@ class Sending:
         if self.state in SETTLED:
             return
         was_known = self.state in (State.OFFERED, State.SENDING)
-        self._settle(State.FAILED, text)
+        self._finish(State.FAILED, text)
         if was_known and not self._has_turn:
             self._link.send(messages.cancel(self.number))
 
@@ -162,7 +162,7 @@ class Sending:
             self.text = "the connection ended before that"
         self._put_away()
 
-    def _settle(self, state: State, text: str = "") -> None:
+    def _finish(self, state: State, text: str = "") -> None:
         self.state = state
         self.text = text
         self._link.settled()

@@ -1,6 +1,6 @@
 """A server that keeps files: a ``Server`` whose clients are ``UploadSession`` objects, with a store and workers.
 
-To the outside it is a server like any other of this folder (addresses, a tally, a journal, an orderly stop), so
+To the outside it is a server like any other of this folder (addresses, counters, a journal, an orderly stop), so
 that the command line serves it in the same way.  What differs is the end: when the last client has gone there may
 still be files in the workers' hands, and the directory is not given back before those are put away.
 
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import OptionError
 from reactor.service.catalog import Service
+from reactor.service.counters import ServerCounters, counted, size_text
 from reactor.service.server import GRACE, Server
-from reactor.service.tally import Tally, counted, size_text
 from reactor.service.upload.messages import FRAME_BYTES
 from reactor.service.upload.session import SIGN_INTERVAL, UploadSession
 from reactor.service.upload.store import EXPIRY, Store
@@ -52,7 +52,7 @@ IDLE_TIMEOUT = 60.0
 SWEEP_INTERVAL = 3600.0
 
 
-class UploadTally(Tally):
+class UploadCounters(ServerCounters):
     """What an upload server counts beside the connections: ``messages`` are those of the files."""
 
     __slots__ = ("files", "refused")
@@ -61,12 +61,12 @@ class UploadTally(Tally):
     refused: int  #: files that were refused
 
     def __init__(self) -> None:
-        for name in (*Tally.__slots__, *self.__slots__):
+        for name in (*ServerCounters.__slots__, *self.__slots__):
             setattr(self, name, 0)
 
     def as_dict(self) -> dict[str, int]:
         """Return all counts by name."""
-        return {name: getattr(self, name) for name in (*Tally.__slots__, *self.__slots__)}
+        return {name: getattr(self, name) for name in (*ServerCounters.__slots__, *self.__slots__)}
 
     def __str__(self) -> str:
         at_once = f" ({self.open_peak:,} at once)" if self.open_peak > 1 else ""
@@ -89,7 +89,7 @@ class UploadServer(Server):
         "_expiry", "_has_ended", "_signs", "_sweeps", "claims", "idle_timeout", "sessions", "store", "workers",
     )  # fmt: skip
 
-    tally: UploadTally
+    counters: UploadCounters
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class UploadServer(Server):
             loop, UPLOAD, mode="framed", accel=accel, max_frame_length=FRAME_BYTES, journal=journal, keys=keys,
             context=context,
         )  # fmt: skip
-        self.tally = UploadTally()
+        self.counters = UploadCounters()
         self.store = store
         self.workers = Workers(loop, threads)
         self.claims = Claims()
@@ -143,7 +143,7 @@ class UploadServer(Server):
 
     def client_came(self, session: UploadSession) -> None:
         """A connection was made."""
-        self.tally.opened()
+        self.counters.opened()
         self.sessions.add(session)
         self.note(session.transport, "connected")
         if self._signs is None:
@@ -151,7 +151,7 @@ class UploadServer(Server):
 
     def client_left(self, session: UploadSession, exc: BaseException | None) -> None:
         """A connection is gone."""
-        self.tally.closed(exc)
+        self.counters.closed(exc)
         self.sessions.discard(session)
         self.note(session.transport, "closed" if exc is None else f"lost: {exc}")
         if self._signs is not None and not self.sessions:
@@ -162,17 +162,17 @@ class UploadServer(Server):
 
     def bytes_received(self, size: int) -> None:
         """*size* bytes of a file have come."""
-        self.tally.messages += 1
-        self.tally.bytes_in += size
+        self.counters.messages += 1
+        self.counters.bytes_in += size
 
     def file_kept(self, transfer: Transfer) -> None:
         """A file is in the store."""
-        self.tally.files += 1
+        self.counters.files += 1
         self.note(transfer.link.transport, "sent", transfer.offer.name.decode())
 
     def file_refused(self, transfer: Transfer, reason: Reason, text: str) -> None:
         """A file will not be."""
-        self.tally.refused += 1
+        self.counters.refused += 1
         self.note(transfer.link.transport, f"was refused a file ({reason.name.lower()}):", text)
 
     def transfer_over(self) -> None:
@@ -180,8 +180,10 @@ class UploadServer(Server):
         self._end_if_done()
 
     def _give_signs(self) -> None:
+        now = self._loop.time()
         for session in list(self.sessions):
             session.give_sign()
+            session.check_progress(now)
 
     # -- what lies about ---------------------------------------------------------------------------------------
 
@@ -208,7 +210,7 @@ class UploadServer(Server):
         return self._has_ended
 
     def _end_if_done(self) -> None:
-        if self.is_stopping and not (self._has_ended or self.tally.open or self.claims or self.workers.pending):
+        if self.is_stopping and not (self._has_ended or self.counters.open or self.claims or self.workers.pending):
             self._has_ended = True
             self.workers.close()  # nothing is left for them to do, so this waits for nothing
             self.store.close()

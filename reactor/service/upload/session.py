@@ -12,6 +12,11 @@ gone.
 **The client is slow.**  While it is this side that waits, a silence of the idle timeout ends the connection; while
 it is the client that waits, it may be silent for as long as that takes.
 
+**The client only talks.**  An offer that was accepted holds room that nobody else gets, so signs of life are not
+enough to keep it: while a file waits for its bytes, bytes of files must come, ``PROGRESS_RATE`` of them for each
+second of the idle timeout.  They may be those of another file, because a client sends one after the other.  A
+client that has sent everything and is at work on the digest may take its time: what it holds then, it has paid for.
+
 What breaks the protocol ends the connection in the manner of the reactor: a counted, named line.  The files that
 were under way are kept for another time.  Read next: ``server``.
 """
@@ -20,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.errors import MessageMalformed
+from reactor.errors import IdleTimeout, MessageMalformed
 from reactor.net.protocol import FramedProtocol
 from reactor.service.upload import messages
 from reactor.service.upload.messages import Busy, Cancel, Data, End, Hello, Offer, Reason
@@ -53,11 +58,19 @@ LOW_BYTES = 2 * JOB_BYTES
 #: Seconds between two signs of life while the client can only wait.
 SIGN_INTERVAL = 5.0
 
+#: Bytes a second, on the average of one idle timeout, that a client must send to keep the room that it was
+#: promised.
+PROGRESS_RATE = 1024
+
 
 class UploadSession(FramedProtocol):
     """The protocol of one connection.  Made by ``UploadServer``."""
 
-    __slots__ = ("_has_greeted", "_host", "_is_timed", "_last_number", "_transfers", "_unwritten", "codec")
+    __slots__ = (
+        "_has_greeted", "_host", "_is_timed", "_last_number", "_leases", "_taken_bytes", "_transfers", "_unwritten",
+        "codec",
+    )  # fmt: skip
+
 
     def __init__(self, host: Host) -> None:
         self.codec = host.codec
@@ -66,6 +79,9 @@ class UploadSession(FramedProtocol):
         self._last_number = -1
         self._unwritten = 0
         self._has_greeted = False
+        #: Bytes of files that have come; and for each file that waits for its own, by when how many must have.
+        self._taken_bytes = 0
+        self._leases: dict[Transfer, tuple[float, float]] = {}
         #: Whether the idle timeout is set at present.
         self._is_timed = False
 
@@ -113,7 +129,10 @@ class UploadSession(FramedProtocol):
     def _on_data(self, message: Data) -> None:
         self._host.bytes_received(len(message.data))
         self._unwritten += weight_of(message.data)
-        self._named(message.number).add(message.data)
+        transfer = self._named(message.number)
+        if transfer.awaits_bytes():
+            self._taken_bytes += len(message.data)
+        transfer.add(message.data)
         if self._unwritten > HIGH_BYTES:
             self.transport.pause_reading()
             self._mind_the_clock()
@@ -157,7 +176,7 @@ class UploadSession(FramedProtocol):
     # -- patience ----------------------------------------------------------------------------------------------
 
     def is_waited_for(self) -> bool:
-        """Tell whether the next word is this side's, and the client can only wait."""
+        """Return True if the next word is this side's, and the client can only wait."""
         if not self.transport.is_reading():
             return True
         return any(transfer.talk in (Talk.EXAMINED, Talk.ENDED) for transfer in self._transfers.values())
@@ -166,6 +185,23 @@ class UploadSession(FramedProtocol):
         """Tell a client that waits that there is still somebody here."""
         if self._has_greeted and self.is_waited_for():
             self.answer(messages.BUSY)
+
+    def check_progress(self, now: float) -> None:
+        """End the connection if it holds room at the instant *now* for bytes that do not come."""
+        previous, self._leases = self._leases, {}
+        if self.transport.is_closing() or not self.transport.is_reading():
+            return  # this side keeps the bytes from coming: the time begins anew when it takes them again
+        timeout = self._host.idle_timeout
+        for transfer in self._transfers.values():
+            if transfer.awaits_bytes():
+                due, wanted = previous.get(transfer, (0.0, float("-inf")))
+                if self._taken_bytes >= wanted:
+                    due, wanted = now + timeout, self._taken_bytes + PROGRESS_RATE * timeout
+                elif now >= due:
+                    name = transfer.offer.name.decode()
+                    self.transport.fail(IdleTimeout(f"the bytes of {name!r} have not come for {timeout:g} s"))
+                    return
+                self._leases[transfer] = due, wanted
 
     def close_if_idle(self) -> None:
         """Close in an orderly way, unless the client is in the middle of something: then after that."""

@@ -64,7 +64,7 @@ class Source:
         return hashlib.sha256(self._identity).digest()
 
     def is_unchanged(self) -> bool:
-        """Tell whether the file is the one that was opened, as far as the file system knows, and says."""
+        """Return True if the file is the one that was opened, as far as the file system knows, and says."""
         try:
             return _identity_of(self._disk.fstat(self.fd)) == self._identity
         except OSError:

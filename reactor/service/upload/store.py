@@ -16,6 +16,11 @@ is next seen: never a name in the directory whose content is not what was proved
 Rejected: looking whether the name is free and then renaming (somebody may take it in between), reserving it with an
 empty file (which looks complete after a kill), and O_TMPFILE (which cannot be found again).
 
+**No name that a client chooses ever means a temporary file.**  Names of clients are looked up in the directory,
+those of temporary files in the private one, each through its own descriptor; and a name of a client has no
+separator, so it leads to the private directory itself at most (on a file system that folds case, or ignores
+characters), which is refused as any directory is.
+
 One process has a directory at a time, by flock(2) on a file in the private directory: the kernel gives that back
 however the process ends.  Methods block and run in worker threads, any number at once; ``_lock`` guards the books
 and the moments in which names change hands.  Read next: ``transfer``.
@@ -324,11 +329,15 @@ class Store:
     def _count(self) -> None:
         """Correct the books: count all files below the directory, but for those of transfers under way."""
         began = self._clock()
+        parts = self._disk.fstat(self._parts)
         size = files = 0
         for _, folders, names, fd in os.fwalk(".", dir_fd=self._folder, follow_symlinks=False):
             files += len(folders)
+            # Only in the private directory is that name the store's; elsewhere a client can have chosen it.  And
+            # the inode says which directory that is: what is the same name, the file system alone knows.
+            under_way = self.ledger.under_way if os.path.samestat(self._disk.fstat(fd), parts) else {}
             for name in names:
-                if name in self.ledger.under_way:
+                if name in under_way:
                     continue
                 found = self._status(name, fd)
                 if found is not None:

@@ -142,7 +142,7 @@ class Transfer:
     def end(self, digest: bytes) -> None:
         """All bytes have come.  Raises MessageMalformed if they have not."""
         if self.talk is Talk.SILENCED:
-            self._settle()
+            self._end_talk()
             return
         self._expect(self.talk is Talk.GOING, "ended", "out of turn")
         self._expect(self.received == self.offer.size, "ended", f"after {self.received} of {self.offer.size} bytes")
@@ -153,13 +153,13 @@ class Transfer:
     def cancel(self) -> None:
         """The client gives the file up.  Raises MessageMalformed if it has ended it already."""
         if self.talk is Talk.SILENCED:
-            self._settle()
+            self._end_talk()
             return
         self._expect(self.talk is not Talk.ENDED, "gave up", "after its end")
         self._fate = Fate.DROPPED
         self._throw_away()
         self._refuse(Reason.CANCELLED, "the client gave it up")
-        self._settle()
+        self._end_talk()
         self._go_on()
 
     def lose(self) -> None:
@@ -171,6 +171,10 @@ class Transfer:
     def _expect(self, is_so: bool, what: str, fault: str) -> None:
         if not is_so:
             raise MessageMalformed(f"the client {what} file {self.offer.number} {fault}")
+
+    def awaits_bytes(self) -> bool:
+        """Return True if room in the store is promised for bytes that the client may send now, and has not sent."""
+        return self.talk is Talk.GOING and self._partial is not None and self.received < self.offer.size
 
     # -- what is answered --------------------------------------------------------------------------------------
 
@@ -190,16 +194,16 @@ class Transfer:
             if self.talk is Talk.GOING:
                 self.talk = Talk.SILENCED
             else:
-                self._settle()
+                self._end_talk()
 
     def _keep(self) -> None:
         self._host.file_kept(self)
         if self.talk is not Talk.SETTLED:
             self.link.answer(messages.kept(self.offer.number))
-            self._settle()
+            self._end_talk()
         self._let_go()
 
-    def _settle(self) -> None:
+    def _end_talk(self) -> None:
         self.talk = Talk.SETTLED
         self.link.forget(self)
 
@@ -342,7 +346,7 @@ class Claims:
         return len(self._queues)
 
     def has(self, transfer: Transfer) -> bool:
-        """Tell whether *transfer* has its file in hand."""
+        """Return True if *transfer* has its file in hand."""
         queue = self._queues.get(transfer.part)
         return queue is not None and queue[0] is transfer
 

@@ -12,6 +12,7 @@ import os
 import smtplib
 import socket
 import subprocess
+import sys
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
@@ -192,3 +193,38 @@ def test_the_tests_of_the_original_pass_on_ours(tmp_path: Path) -> None:
     count, *failed = done.stdout.splitlines()[-1].split()
     assert int(count) > 250
     assert failed == ["test.test_asyncore.DispatcherTests.test_repr"], done.stderr
+
+
+#: A program that ends with a channel open: after a turn of the main thread, or of one that does not end before it.
+UNFINISHED = """
+import socket, sys, threading
+import reactor.compat.asyncore as asyncore
+
+here, there = socket.socketpair()
+channel = asyncore.dispatcher(here)
+channel.handle_read = lambda: print(channel.recv(10))
+channel.writable = lambda: False
+there.send(b"x")
+if sys.argv[1] == "main":
+    asyncore.loop(timeout=1, count=1)
+else:
+    turned = threading.Event()
+    channel.handle_read = lambda: (print(channel.recv(10)), turned.set())
+    threading.Thread(target=asyncore.loop, daemon=True).start()
+    turned.wait(10)
+"""
+
+
+@pytest.mark.parametrize("thread", ["main", "daemon"])
+@pytest.mark.parametrize("warnings", ["ignore", "default", "error"])
+def test_a_program_that_ends_with_a_channel_open_ends_without_a_traceback(thread: str, warnings: str) -> None:
+    """What is beneath its channels is not its to close; only the sockets, which are, may have a warning."""
+    done = subprocess.run(
+        [sys.executable, "-W", f"{warnings}::ResourceWarning", "-c", UNFINISHED, thread],
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "b'x'\n")
+    assert "Traceback" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Exception ignored in: <socket")]
+    assert all("ResourceWarning: unclosed <socket" in line for line in told), done.stderr
+    assert warnings != "ignore" or not told

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.serving import base_server, entrance
+from reactor.compat.serving import base_server, server_selector
 from tests.cli.running import environment
 from tests.compat.socketserver.serving import connected, receive_all, serving, wait_for
 from tests.compat.socketserver.test_serving import echoing
@@ -35,7 +35,7 @@ def test_a_server_rests_when_there_is_no_descriptor_left(
     ours: Any, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It tries again after a while instead of as fast as it can, and the client is served in the end."""
-    monkeypatch.setattr(entrance, "ACCEPT_BACKOFF", 0.02)
+    monkeypatch.setattr(server_selector, "ACCEPT_BACKOFF", 0.02)
     server = type("Server", (Exhausted, ours.TCPServer), {})(("127.0.0.1", 0), echoing(ours))
     with connected(server.server_address) as client:
         client.sendall(b"patient\n")
@@ -54,7 +54,7 @@ def test_a_server_rests_when_there_is_no_descriptor_left(
 
 def test_a_server_that_rests_does_not_look_at_its_socket(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is woken for other things; and it can be shut down."""
-    monkeypatch.setattr(entrance, "ACCEPT_BACKOFF", 3600.0)
+    monkeypatch.setattr(server_selector, "ACCEPT_BACKOFF", 3600.0)
     often = threading.Event()
 
     class Server(ours.TCPServer):
@@ -80,7 +80,7 @@ def test_one_request_is_waited_for_when_there_is_no_descriptor_to_wait_with(
     """``handle_request`` needs a descriptor or two for itself; without one it tries again instead of raising."""
     monkeypatch.setattr(base_server, "ACCEPT_BACKOFF", 0.01)
     tries: list[int] = []
-    make = base_server.Entrance
+    make = base_server.ServerSelector
 
     def failing(*args: Any) -> Any:
         tries.append(1)
@@ -88,7 +88,7 @@ def test_one_request_is_waited_for_when_there_is_no_descriptor_to_wait_with(
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return make(*args)
 
-    monkeypatch.setattr(base_server, "Entrance", failing)
+    monkeypatch.setattr(base_server, "ServerSelector", failing)
     with ours.TCPServer(("127.0.0.1", 0), echoing(ours)) as server, connected(server.server_address) as client:
         client.sendall(b"x\n")
         server.handle_request()
@@ -113,7 +113,7 @@ def test_handle_timeout_is_called_when_there_is_no_descriptor_in_time(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with Server(("127.0.0.1", 0), echoing(ours)) as server:
-        monkeypatch.setattr(base_server, "Entrance", failing)
+        monkeypatch.setattr(base_server, "ServerSelector", failing)
         server.handle_request()
     assert called == ["handle_timeout"]
 
@@ -125,7 +125,7 @@ def test_any_other_error_of_the_poller_is_raised(ours: Any, monkeypatch: pytest.
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     with ours.TCPServer(("127.0.0.1", 0), echoing(ours)) as server:
-        monkeypatch.setattr(base_server, "Entrance", failing)
+        monkeypatch.setattr(base_server, "ServerSelector", failing)
         with pytest.raises(PermissionError):
             server.handle_request()
 
@@ -133,9 +133,9 @@ def test_any_other_error_of_the_poller_is_raised(ours: Any, monkeypatch: pytest.
 STORY = """
 import os, resource, socket, threading, time
 import reactor.compat.socketserver as socketserver
-from reactor.compat.serving import entrance
+from reactor.compat.serving import server_selector
 
-entrance.ACCEPT_BACKOFF = 0.05
+server_selector.ACCEPT_BACKOFF = 0.05
 failed, tries = threading.Event(), []
 
 class Handler(socketserver.StreamRequestHandler):

@@ -141,7 +141,7 @@ def test_a_child_leaves_the_reactor_of_its_parent_alone(ours: Any) -> None:
 
     class Handler(ours.StreamRequestHandler):
         def handle(self) -> None:
-            loop = self.server._BaseServer__entrance._loop
+            loop = self.server._BaseServer__selector._loop
             self.wfile.write(b"%d" % loop.remove_reader(self.server))
             loop.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.serving import entrance
+from reactor.compat.serving import server_selector
 from tests.compat.socketserver.serving import PATIENCE, ask, connected, receive_all, serving, wait_for
 
 
@@ -111,13 +111,13 @@ def test_an_exception_of_service_actions_ends_serving(module: Any) -> None:
 def test_nobody_is_woken_when_nobody_has_anything_to_do(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ``service_actions`` the wait has no end but a request or ``shutdown``."""
     waits: list[float | None] = []
-    wait = entrance.Entrance.wait
+    wait = server_selector.ServerSelector.wait
 
     def noted(self: Any, timeout: float | None) -> bool:
         waits.append(timeout)
         return wait(self, timeout)
 
-    monkeypatch.setattr(entrance.Entrance, "wait", noted)
+    monkeypatch.setattr(server_selector.ServerSelector, "wait", noted)
     with serving(ours.ThreadingTCPServer(("127.0.0.1", 0), echoing(ours))) as server:
         assert ask(server.server_address, b"x\n") == b"x\n"
     assert len(waits) <= 3  # for the client, for the end, and perhaps one in between
@@ -292,8 +292,8 @@ def test_the_poller_is_the_one_that_the_class_asks_for(monkeypatch: pytest.Monke
     import reactor.compat.socketserver as ours
 
     asked: list[Any] = []
-    make = entrance.Loop
-    monkeypatch.setattr(entrance, "Loop", lambda selector: (asked.append(selector), make(selector))[1])
+    make = server_selector.Loop
+    monkeypatch.setattr(server_selector, "Loop", lambda selector: (asked.append(selector), make(selector))[1])
     kind = type("Server", (ours.TCPServer,), {"reactor_selector": "select", "timeout": 0})
     with kind(("127.0.0.1", 0), echoing(ours)) as server:
         server.handle_request()

@@ -24,7 +24,7 @@ class Counter:
         self.count = 0
 
     def step(self) -> bool:
-        """Tell whether this is the last step."""
+        """Return True if this is the last step."""
         self.count += 1
         return self.count - 1 == self._last_step
 

@@ -49,5 +49,5 @@ def parts(folder: Path) -> list[str]:
 
 
 def same(store: Store, name: str, size: int, digest: bytes) -> bool:
-    """Tell whether *store* finds that *name* is such a file."""
+    """Return True if *store* finds that *name* is such a file."""
     return store._has_same(name, size, digest)

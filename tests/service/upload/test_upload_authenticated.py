@@ -42,7 +42,7 @@ def test_only_those_who_have_the_key_leave_a_file(poller_name: str, tmp_path: Pa
         with pytest.raises(reactor.ReactorError):
             send(loop, serving, other, None)
         assert (serving.files(), serving.parts()) == ({"file": b"content"}, [])
-        assert serving.server.tally.connections == 1
+        assert serving.server.counters.connections == 1
         serving.stop()
 
 

@@ -51,10 +51,10 @@ def test_files_of_all_sizes_arrive_and_a_second_time_nothing_is_sent(serving: Se
     paths = make(tmp_path, **contents)
     assert {outcome.state for outcome in sent(serving, paths)} == {State.KEPT}
     assert serving.files() == contents
-    received = serving.server.tally.bytes_in
+    received = serving.server.counters.bytes_in
     outcomes = sent(serving, paths)
     assert [(outcome.state, outcome.skipped) for outcome in outcomes] == [(State.KEPT, size) for size in sizes]
-    assert serving.server.tally.bytes_in == received
+    assert serving.server.counters.bytes_in == received
 
 
 def test_two_clients_with_one_name_leave_one_whole_file(serving: Serving, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_two_clients_with_one_file_are_both_content(serving: Serving, tmp_path: 
         client.connect(serving.address)
     serving.loop.run_until(lambda: all(client.done() for client in clients), PATIENCE)
     assert [client.result()[0].state for client in clients] == [State.KEPT] * 3
-    assert serving.server.tally.bytes_in == 3_000_000
+    assert serving.server.counters.bytes_in == 3_000_000
 
 
 def test_a_refusal_in_the_midst_of_one_file_leaves_the_others_alone(serving: Serving, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_offsets_beyond_four_gibibytes_are_right(tmp_path: Path) -> None:
             file.write(b"end")
         (outcome,) = sent(serving, [str(path)], 120.0)
         assert (outcome.state, outcome.size, outcome.skipped) == (State.KEPT, size, held)
-        assert serving.server.tally.bytes_in == size - held
+        assert serving.server.counters.bytes_in == size - held
         serving.stop()
     with path.open("rb") as ours, (tmp_path / "to" / "huge").open("rb") as theirs:
         assert os.fstat(theirs.fileno()).st_size == size

@@ -12,7 +12,7 @@ import pytest
 import reactor
 from reactor.errors import ConnectFailed, ConnectionFailure, IdleTimeout, OptionError
 from reactor.service.server import Server
-from reactor.service.upload.client import SIGN_INTERVAL, UploadClient
+from reactor.service.upload.client import SIGN_INTERVAL, WELCOME_TIMEOUT, UploadClient
 from reactor.service.upload.sending import State
 from tests.service.upload.plain_server import PATIENCE, Conversation, PlainServer, send, states
 
@@ -145,15 +145,42 @@ def test_nobody_listening_is_an_error_before_anything_is_opened(loop: reactor.Re
 
 
 def test_a_server_that_says_nothing_is_given_up(loop: reactor.Reactor, paths: list[str]) -> None:
-    """After the timeout, and only then."""
+    """After the timeout, and only then; the message says whether it has ever said anything."""
 
     def talk(conversation: Conversation) -> None:
         while conversation.hear()[0]:
             pass
 
+    def welcome_and_talk(conversation: Conversation) -> None:
+        conversation.welcome()
+        talk(conversation)
+
     client, _ = send(loop, talk, paths, timeout=0.05)
-    with pytest.raises(IdleTimeout, match=r"nothing has moved for 0\.05 s; 0 of 2 files kept"):
+    with pytest.raises(IdleTimeout, match=r"not said a word for 0\.05 s: it is no upload .*; 0 of 2 files kept"):
         client.result()
+    client, _ = send(loop, welcome_and_talk, paths, timeout=0.2)
+    with pytest.raises(IdleTimeout, match=r"nothing has moved for 0\.2 s; 0 of 2 files kept"):
+        client.result()
+
+
+def test_a_server_that_never_speaks_is_given_up_long_before_one_that_is_at_work(
+    poller_name: str, paths: list[str]
+) -> None:
+    """It has no work to do before its first word, so the sender does not sit there for the whole timeout."""
+    now = [0.0]
+    with (
+        reactor.Reactor(poller_name, clock=lambda: now[0]) as loop,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        client = UploadClient(loop, paths, timeout=60.0)
+        client.connect(silent.getsockname())
+        loop.run_until(lambda: client.is_open)
+        now[0] += WELCOME_TIMEOUT - 0.1
+        loop.run_once(0)
+        assert not client.done()
+        now[0] += 0.2
+        with pytest.raises(IdleTimeout, match="has not said a word for 10 s"):
+            loop.run_until(client)
 
 
 def test_signs_of_life_are_heard_and_given(poller_name: str, paths: list[str]) -> None:

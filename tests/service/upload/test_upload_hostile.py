@@ -52,8 +52,8 @@ OFFENCES_IN_MIDST = {
 
 def expect_line(serving: Serving, caplog: pytest.LogCaptureFixture, word: str) -> None:
     """The connection is gone, one line without a traceback says why, and everybody else is served."""
-    serving.until(lambda: serving.server.tally.open == 0)
-    assert serving.loop.counters.peer_errors == serving.server.tally.errors == 1
+    serving.until(lambda: serving.server.counters.open == 0)
+    assert serving.loop.counters.peer_errors == serving.server.counters.errors == 1
     (record,) = caplog.records
     assert record.exc_info is None
     assert word in record.message
@@ -102,7 +102,7 @@ def test_whoever_is_no_upload_client_is_cut_off_at_the_first_word(
     with UploadPeer(serving.loop, serving.address) as peer:
         peer.send(first)
         assert peer.receive_all() == b""
-    serving.until(lambda: serving.server.tally.open == 0)
+    serving.until(lambda: serving.server.counters.open == 0)
     assert len(caplog.records) == 1
 
 

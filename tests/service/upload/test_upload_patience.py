@@ -83,7 +83,7 @@ def test_single_bytes_take_no_more_memory_than_large_messages(serving: Serving) 
             return not session.transport.is_reading()
 
         serving.until(is_stuck)
-        assert serving.server.tally.messages <= HIGH_BYTES // MESSAGE_WEIGHT + 1
+        assert serving.server.counters.messages <= HIGH_BYTES // MESSAGE_WEIGHT + 1
         may_go_on.set()
         peer.send(bytes(wire[sent:]) + end(0, b"x" * count))
         assert peer.answer().letter == "K"
@@ -99,7 +99,7 @@ def test_no_call_of_the_disk_is_made_in_the_thread_of_the_loop(loop: reactor.Rea
         peer.send(offer(1, 1000, b"b"))
         peer.answer()
         peer.send(data(1, bytes(500)))
-    serving.until(lambda: not serving.server.claims and serving.server.tally.open == 0)
+    serving.until(lambda: not serving.server.claims and serving.server.counters.open == 0)
     assert serving.parts() == [500]
     assert threading.get_ident() not in serving.disk.threads
     serving.stop()
@@ -123,7 +123,7 @@ def test_a_file_is_refused_in_its_midst_when_the_disk_fails(serving: Serving, co
         assert peer.upload(1, b"b", b"abc").letter == "K"
         assert peer.upload(2, b"a", CONTENT).letter == "K"
     assert serving.files() == {"a": CONTENT, "b": b"abc"}
-    assert serving.server.tally.refused == 1
+    assert serving.server.counters.refused == 1
 
 
 def test_a_disk_that_fails_after_the_client_has_gone_disturbs_nobody(serving: Serving) -> None:
@@ -142,10 +142,10 @@ def test_a_disk_that_fails_after_the_client_has_gone_disturbs_nobody(serving: Se
         serving.until(lambda: serving.parts() == [3])
         peer.send(data(0, b"def"))
         serving.until(lambda: len(serving.disk.names("pwrite")) == 2)
-    serving.until(lambda: serving.server.tally.open == 0)
+    serving.until(lambda: serving.server.counters.open == 0)
     may_fail.set()
     serving.until(lambda: not serving.server.claims)
-    assert (serving.parts(), serving.server.tally.refused) == ([3], 0)
+    assert (serving.parts(), serving.server.counters.refused) == ([3], 0)
     with serving.peer() as peer:
         assert peer.upload(0, b"a", b"abcdef").letter == "K"
 
@@ -240,7 +240,7 @@ def test_a_silent_client_is_given_up_while_it_is_waited_for(poller_name: str, tm
             serving.until(lambda: serving.parts() == [500])
             now[0] += 59.9
             loop.run_once(0)
-            assert serving.server.tally.open == 2
+            assert serving.server.counters.open == 2
             now[0] += 0.2
             assert silent.receive_all() == offering.receive_all() == b""
         serving.until(lambda: not serving.server.claims)
@@ -265,7 +265,7 @@ def test_a_client_that_waits_may_be_silent_for_as_long_as_that_takes(poller_name
             for _ in range(10):
                 now[0] += 2.5
                 loop.run_once(0)
-            assert serving.server.tally.open == 1
+            assert serving.server.counters.open == 1
             may_go_on.set()
             assert peer.answer().letter == "K"
             now[0] += 2.1
@@ -307,7 +307,7 @@ def test_a_stopping_server_cuts_off_whoever_does_not_finish(loop: reactor.Reacto
         peer.send(offer(0, 6, b"a"))
         peer.answer()
         peer.send(data(0, b"abc"))
-        serving.until(lambda: serving.server.tally.bytes_in == 3)
+        serving.until(lambda: serving.server.counters.bytes_in == 3)
         serving.server.stop(grace=0.01)
         serving.until(lambda: serving.server.is_stopped)
     assert serving.parts() == [3]
@@ -319,13 +319,13 @@ def test_the_tally_and_the_journal_say_what_happened(serving: Serving) -> None:
         peer.upload(0, b"a'b", b"abc")
         peer.upload(1, b"../x", b"abc")
         host, port = peer.socket.getsockname()
-    serving.until(lambda: serving.server.tally.open == 0)
+    serving.until(lambda: serving.server.counters.open == 0)
     assert serving.lines[0] == f"{host}:{port} connected"
     assert serving.lines[1] == f"{host}:{port} sent \"a'b\""
     assert serving.lines[2].startswith(f"{host}:{port} was refused a file (name): ")
     assert serving.lines[3] == f"{host}:{port} closed"
-    assert str(serving.server.tally) == "1 connection, 1 file kept, 1 refused, 3 B in, 0 errors"
-    assert serving.server.tally.as_dict()["files"] == 1
+    assert str(serving.server.counters) == "1 connection, 1 file kept, 1 refused, 3 B in, 0 errors"
+    assert serving.server.counters.as_dict()["files"] == 1
 
 
 def test_expired_beginnings_are_removed_at_the_start(loop: reactor.Reactor, tmp_path: Path) -> None:

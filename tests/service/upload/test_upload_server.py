@@ -28,8 +28,8 @@ def test_a_file_is_there_when_it_has_been_acknowledged(serving: Serving) -> None
         peer.send(end(0, CONTENT))
         assert peer.answer() == ("K", 0, b"")
         assert serving.files() == {"文件.bin": CONTENT}
-    tally = serving.server.tally
-    assert (tally.files, tally.refused, tally.bytes_in) == (1, 0, len(CONTENT))
+    counters = serving.server.counters
+    assert (counters.files, counters.refused, counters.bytes_in) == (1, 0, len(CONTENT))
 
 
 def test_many_files_are_sent_without_waiting_for_an_answer_in_between(serving: Serving) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_is_there_already_is_acknowledged_without_its_bytes(serving:
         assert peer.answer().offset == len(CONTENT)
         peer.send(end(1, CONTENT))
         assert peer.answer().letter == "K"
-        assert serving.server.tally.bytes_in == len(CONTENT)
+        assert serving.server.counters.bytes_in == len(CONTENT)
         answer = peer.upload(2, b"a", CONTENT[::-1], b"x" * 32)
         assert (answer.letter, answer.reason) == ("R", Reason.EXISTS)
     assert serving.files() == {"a": CONTENT}
@@ -125,7 +125,7 @@ def test_a_broken_transfer_goes_on_behind_the_last_byte_that_arrived(serving: Se
         peer.send(offer(0, len(CONTENT), b"a"))
         peer.answer()
         peer.send(data(0, CONTENT[:300_000]))
-        serving.until(lambda: serving.server.tally.bytes_in == 300_000)
+        serving.until(lambda: serving.server.counters.bytes_in == 300_000)
     serving.until(lambda: not serving.server.claims)
     assert (serving.files(), serving.parts()) == ({}, [300_000])
     with serving.peer() as peer:
@@ -142,7 +142,7 @@ def test_a_beginning_that_was_another_file_is_asked_for_again(serving: Serving) 
         peer.send(offer(0, 1000, b"a"))
         peer.answer()
         peer.send(data(0, bytes(600)))
-        serving.until(lambda: serving.server.tally.bytes_in == 600)
+        serving.until(lambda: serving.server.counters.bytes_in == 600)
     serving.until(lambda: not serving.server.claims)
     with serving.peer() as peer:
         peer.send(offer(0, 1000, b"a"))
@@ -161,7 +161,7 @@ def test_a_file_is_kept_when_the_client_goes_before_it_hears_of_it(serving: Serv
         peer.send(offer(0, len(CONTENT), b"a"))
         peer.answer()
         peer.send(data(0, CONTENT) + end(0, CONTENT))
-    serving.until(lambda: serving.server.tally.files)
+    serving.until(lambda: serving.server.counters.files)
     assert serving.files() == {"a": CONTENT}
 
 
@@ -213,13 +213,13 @@ def test_the_same_file_on_a_second_connection_waits_for_the_first(serving: Servi
         one.answer()
         two.send(offer(0, len(CONTENT), b"a"))
         one.send(data(0, CONTENT[:1_000_000]))
-        serving.until(lambda: serving.server.tally.bytes_in == 1_000_000)
+        serving.until(lambda: serving.server.counters.bytes_in == 1_000_000)
         one.send(data(0, CONTENT[1_000_000:]) + end(0, CONTENT))
         assert one.answer().letter == "K"
         assert two.answer().offset == len(CONTENT)
         two.send(end(0, CONTENT))
         assert two.answer().letter == "K"
-    assert serving.server.tally.bytes_in == len(CONTENT)
+    assert serving.server.counters.bytes_in == len(CONTENT)
 
 
 def test_the_second_connection_goes_on_when_the_first_breaks(serving: Serving) -> None:
@@ -229,7 +229,7 @@ def test_the_second_connection_goes_on_when_the_first_breaks(serving: Serving) -
         one.answer()
         two.send(offer(0, len(CONTENT), b"a"))
         one.send(data(0, CONTENT[:400_000]))
-        serving.until(lambda: serving.server.tally.bytes_in == 400_000)
+        serving.until(lambda: serving.server.counters.bytes_in == 400_000)
         one.socket.close()
         answer = two.answer()
         assert (answer.letter, answer.offset) == ("G", 400_000)
@@ -246,7 +246,7 @@ def test_one_who_waits_may_leave_without_disturbing_the_others(serving: Serving)
             serving.until(lambda count=count: serving.transfers() == count + 1)  # type: ignore[misc]
         assert one.answer().letter == "G"
         two.socket.close()
-        serving.until(lambda: serving.server.tally.open == 2)
+        serving.until(lambda: serving.server.counters.open == 2)
         one.send(cancel(0))
         one.answer()
         assert three.answer().offset == 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LINGER = 1.0
 
 
-class Crew:
+class WorkerThreads:
     """Runs tasks in at most ``limit()`` threads, which are called *name*, a hyphen and a number."""
 
     __slots__ = (

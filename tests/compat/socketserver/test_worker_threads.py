@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from reactor.compat.pooled import crew as crew_module
-from reactor.compat.pooled.crew import Crew
+from reactor.compat.pooled import worker_threads as module
+from reactor.compat.pooled.worker_threads import WorkerThreads
 from reactor.errors import UsageError
 from tests.compat.socketserver.serving import PATIENCE, until, wait_for
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    """A crew of at most three; its threads are joined at the end."""
-    made = Crew(lambda: 3, name="crew")
+def workers() -> Iterator[WorkerThreads]:
+    """At most three worker threads; its threads are joined at the end."""
+    made = WorkerThreads(lambda: 3, name="worker")
     yield made
     for thread in made.close():
         thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
-def test_no_more_threads_are_started_than_the_limit_allows(crew: Crew) -> None:
+def test_no_more_threads_are_started_than_the_limit_allows(workers: WorkerThreads) -> None:
     """Ten tasks that block are served by three threads, and wait in a queue meanwhile."""
     go, begun, done = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
 
@@ -34,45 +34,45 @@ def test_no_more_threads_are_started_than_the_limit_allows(crew: Crew) -> None:
         done.release()
 
     for _ in range(10):
-        crew.submit(task)
+        workers.submit(task)
     for _ in range(3):
         assert begun.acquire(timeout=PATIENCE)
-    assert (crew.threads, crew.waiting) == (3, 7)
+    assert (workers.threads, workers.waiting) == (3, 7)
     go.set()
     for _ in range(10):
         assert done.acquire(timeout=PATIENCE)
-    assert (crew.threads, crew.waiting) == (3, 0)
+    assert (workers.threads, workers.waiting) == (3, 0)
 
 
 def test_tasks_are_begun_in_the_order_in_which_they_came() -> None:
     """With one thread that is the order in which they run."""
-    crew = Crew(lambda: 1, name="crew")
+    workers = WorkerThreads(lambda: 1, name="worker")
     order: list[int] = []
     for number in range(100):
-        crew.submit(lambda number=number: order.append(number))
-    for thread in crew.close():
+        workers.submit(lambda number=number: order.append(number))
+    for thread in workers.close():
         thread.join(PATIENCE)
     assert order == list(range(100))
 
 
-def test_a_thread_that_is_free_is_used_before_another_is_started(crew: Crew) -> None:
+def test_a_thread_that_is_free_is_used_before_another_is_started(workers: WorkerThreads) -> None:
     """Tasks that come one after the other need one thread, however many there are."""
     for _ in range(20):
         done = threading.Event()
-        crew.submit(done.set)
+        workers.submit(done.set)
         wait_for(done)
-        until(lambda: crew._free == 1)
-    assert crew.threads == 1
+        until(lambda: workers._free == 1)
+    assert workers.threads == 1
 
 
-def test_threads_end_when_they_have_nothing_to_do(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_end_when_they_have_nothing_to_do(workers: WorkerThreads, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while; the next task gets a new one."""
-    monkeypatch.setattr(crew_module, "LINGER", 0.01)
+    monkeypatch.setattr(module, "LINGER", 0.01)
     names: list[str] = []
     for _ in range(2):
-        crew.submit(lambda: names.append(threading.current_thread().name))
-        until(lambda: crew.threads == 0)
-    assert names == ["crew-1", "crew-2"]
+        workers.submit(lambda: names.append(threading.current_thread().name))
+        until(lambda: workers.threads == 0)
+    assert names == ["worker-1", "worker-2"]
 
 
 def test_a_thread_survives_what_a_task_raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,31 +83,31 @@ def test_a_thread_survives_what_a_task_raises(monkeypatch: pytest.MonkeyPatch) -
     def fail(error: BaseException) -> None:
         raise error
 
-    crew, names = Crew(lambda: 1, name="crew"), []
+    workers, names = WorkerThreads(lambda: 1, name="worker"), []
     for error in (ValueError("first"), SystemExit(1), KeyboardInterrupt()):
-        crew.submit(lambda error=error: fail(error))
-        crew.submit(lambda: names.append(threading.current_thread().name))
-    for thread in crew.close():
+        workers.submit(lambda error=error: fail(error))
+        workers.submit(lambda: names.append(threading.current_thread().name))
+    for thread in workers.close():
         thread.join(PATIENCE)
-    assert told == [(ValueError, "crew-1"), (SystemExit, "crew-1"), (KeyboardInterrupt, "crew-1")]
-    assert names == ["crew-1"] * 3
+    assert told == [(ValueError, "worker-1"), (SystemExit, "worker-1"), (KeyboardInterrupt, "worker-1")]
+    assert names == ["worker-1"] * 3
 
 
 def test_what_waits_is_done_when_the_crew_is_closed() -> None:
     """Nothing that was taken is dropped; nothing more is taken."""
-    crew, done = Crew(lambda: 2, name="crew"), threading.Semaphore(0)
+    workers, done = WorkerThreads(lambda: 2, name="worker"), threading.Semaphore(0)
     for _ in range(50):
-        crew.submit(done.release)
-    threads = crew.close()
+        workers.submit(done.release)
+    threads = workers.close()
     for thread in threads:
         thread.join(PATIENCE)
     assert all(done.acquire(blocking=False) for _ in range(50))
     with pytest.raises(UsageError):
-        crew.submit(done.release)
+        workers.submit(done.release)
 
 
 def test_a_task_waits_for_a_busy_thread_when_the_system_has_no_other(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+    workers: WorkerThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is refused only if there is nobody at all who could take it."""
     go, begun, done = threading.Event(), threading.Event(), threading.Event()
@@ -118,30 +118,30 @@ def test_a_task_waits_for_a_busy_thread_when_the_system_has_no_other(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="new thread"):
-            crew.submit(done.set)
-    assert (crew.threads, crew.waiting) == (0, 0)
-    crew.submit(lambda: (begun.set(), go.wait(PATIENCE)))
+            workers.submit(done.set)
+    assert (workers.threads, workers.waiting) == (0, 0)
+    workers.submit(lambda: (begun.set(), go.wait(PATIENCE)))
     wait_for(begun)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        crew.submit(done.set)
+        workers.submit(done.set)
     go.set()
     wait_for(done)
 
 
 def test_a_limit_below_one_still_leaves_one_thread() -> None:
     """Or the tasks would wait for ever."""
-    crew, done = Crew(lambda: 0, name="crew"), threading.Event()
-    crew.submit(done.set)
+    workers, done = WorkerThreads(lambda: 0, name="worker"), threading.Event()
+    workers.submit(done.set)
     wait_for(done)
-    for thread in crew.close():
+    for thread in workers.close():
         thread.join(PATIENCE)
 
 
 def test_daemons_are_started_when_asked_for() -> None:
     """They do not keep the program from ending."""
-    crew, found = Crew(lambda: 1, name="crew", is_daemon=True), threading.Event()
-    crew.submit(lambda: found.set() if threading.current_thread().daemon else None)
-    for thread in crew.close():
+    workers, found = WorkerThreads(lambda: 1, name="worker", is_daemon=True), threading.Event()
+    workers.submit(lambda: found.set() if threading.current_thread().daemon else None)
+    for thread in workers.close():
         thread.join(PATIENCE)
     assert found.is_set()

@@ -8,7 +8,7 @@ latter. Read next: ``modes``.
 from __future__ import annotations
 
 
-class Tally:
+class ServerCounters:
     """Counts of one server; all start at zero."""
 
     __slots__ = ("bytes_in", "bytes_out", "connections", "errors", "messages", "open", "open_peak")

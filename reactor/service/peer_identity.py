@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 MAPPED = bytes(10) + b"\xff\xff"
 
 
-def origin_of(transport: Any) -> object:
+def peer_identity(transport: Any) -> object:
     """Return a value that is the same for all connections of one party, as far as that can be known.
 
     It is an IPv4 address, the first 64 bits of an IPv6 address, or the user id at the other end of a Unix socket.
-    Whoever cannot be told apart has the same origin, None.
+    Whoever cannot be told apart has the same identity, None.
     """
     address = transport.get_extra_info("peername")
     if isinstance(address, tuple):

@@ -1,8 +1,8 @@
 """Where a server waits for its next request: one descriptor, watched by a loop of its own.
 
-The standard library's ``serve_forever`` asks a poll object twice a second whether somebody wants it to stop.  Here
-a loop waits for the server's descriptor and for its own bell, so a server without visitors sleeps, and ``wake``
-ends the sleep at once, from any thread and from signal handlers.
+The standard library's ``serve_forever`` asks a poll object (its ``_ServerSelector``) twice a second whether
+somebody wants it to stop.  Here a loop waits for the server's descriptor and for its own bell, so a server without
+visitors sleeps, and ``wake`` ends the sleep at once, from any thread and from signal handlers.
 
 The loop's callback only notes that the descriptor is readable.  The request is taken, and user code is run, after
 the turn, in the plain course of ``serve_forever``: what a hook raises reaches whoever called ``serve_forever``, and
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 
-class Entrance:
+class ServerSelector:
     """Waits until *server*, anything with ``fileno()``, can be read.  Belongs to the thread that makes it.
 
     *selector* is that of ``Reactor``.  Raises OSError when there is no descriptor left for a poller, and ValueError
