@@ -32,37 +32,37 @@ from reactor.flow import Watermarks
 from reactor.framing.codec import Codec
 from reactor.framing.length import LengthPrefixed
 from reactor.later import later
-from reactor.net.addresses import format_address, parse_address
-from reactor.net.listener import Listener
+from reactor.net.connections.listener import Listener
 from reactor.net.protocol import DatagramProtocol, FramedProtocol, Protocol
 from reactor.net.reactor import Reactor
-from reactor.net.stream import Stream
+from reactor.net.sockets.addresses import format_address, parse_address
+from reactor.net.stream.stream import Stream
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from reactor.core.probe import Probe
     from reactor.framing.delimiter import Delimited, Lines
     from reactor.framing.fixed import FixedSize
     from reactor.framing.netstring import Netstrings
     from reactor.framing.raw import Raw
-    from reactor.net.datagram import DatagramEndpoint
-    from reactor.net.deadline import Deadline
+    from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.messages.protocol import MessageProtocol
     from reactor.net.messages.stream import MessageStream
+    from reactor.net.stream.deadline import Deadline
+    from reactor.telling.probe import Probe
 
 __getattr__ = later(
     __name__,
     {
-        "DatagramEndpoint": "reactor.net.datagram",
-        "Deadline": "reactor.net.deadline",
+        "DatagramEndpoint": "reactor.net.datagrams.endpoint",
+        "Deadline": "reactor.net.stream.deadline",
         "Delimited": "reactor.framing.delimiter",
         "FixedSize": "reactor.framing.fixed",
         "Lines": "reactor.framing.delimiter",
         "MessageProtocol": "reactor.net.messages.protocol",
         "MessageStream": "reactor.net.messages.stream",
         "Netstrings": "reactor.framing.netstring",
-        "Probe": "reactor.core.probe",
+        "Probe": "reactor.telling.probe",
         "Raw": "reactor.framing.raw",
     },
 )

@@ -5,7 +5,7 @@ it may resume; the distance between the two keeps it from being stopped and star
 for those who do not listen: there the connection is given up, because the alternative is to run out of memory.
 
 A ``Watermarks`` is a policy and holds no count, so a thousand streams share one.  Sans-IO: no socket, no clock.
-Read next: ``reactor.net.stream``, where the bytes are counted.
+Read next: ``reactor.net.stream.stream``, where the bytes are counted.
 """
 
 from __future__ import annotations

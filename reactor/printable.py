@@ -9,7 +9,7 @@ UTF-8, makes the write itself fail.
 So what is not printable is escaped, as ``repr`` would do it: control characters, line and paragraph separators,
 bidirectional and other invisible marks, surrogates.  Everything else stays, letters of all scripts among it.
 Backslashes are not doubled: to escape twice is to escape once, so a line may be made of parts that were escaped
-already.  Read next: ``reactor.core.reports``, which writes such lines.
+already.  Read next: ``reactor.telling.reports``, which writes such lines.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ ALWAYS, SHIPPED = -1, PUMP_FEW
 
 def leave_to_streams(patch: pytest.MonkeyPatch, few: int) -> None:
     """Have the pump leave receiving to up to *few* streams that are ready."""
-    patch.setattr("reactor.net.pump.PUMP_FEW", few)
+    patch.setattr("reactor.net.pump.pump.PUMP_FEW", few)
 
 
 @pytest.fixture(params=[ALWAYS, SHIPPED], ids=["always", "shipped"])

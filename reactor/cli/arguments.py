@@ -81,8 +81,8 @@ def heed_accel(accel: str | None) -> None:
 
 
 def poller_text(loop: Reactor) -> str:
-    """Return the poller of *loop*, and whether it is a pump, see ``reactor.net.pump``."""
-    return f"{loop.selector_name}+pump" if loop.hub.pump is not None else loop.selector_name
+    """Return the poller of *loop*, and whether it is a pump, see ``reactor.net.pump.pump``."""
+    return f"{loop.selector_name}+pump" if loop.shared.pump is not None else loop.selector_name
 
 
 def expand(path: str) -> str:

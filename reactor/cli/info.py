@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import reactor
 from reactor.cli.terminal import result
 from reactor.framing.scanner import accel_status
-from reactor.net.pump_choice import pump_status
+from reactor.net.pump.choice import pump_status
 
 if TYPE_CHECKING:
     from typing import Any

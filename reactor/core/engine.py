@@ -30,16 +30,16 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from selectors import EVENT_READ, EVENT_WRITE
 
-from reactor.core.counters import Counters
 from reactor.core.handles import Handle, Timer
-from reactor.core.ops import Ops
 from reactor.core.polling.contract import Poller
+from reactor.core.process.signals import Signals
 from reactor.core.registry import Registry
-from reactor.core.reports import Reports
-from reactor.core.signals import Signals
 from reactor.core.timers import TimerQueue
 from reactor.core.wakeup import Wakeup
 from reactor.limits import TURN_BATCH, TURN_SECONDS
+from reactor.ops import Ops
+from reactor.telling.counters import Counters
+from reactor.telling.reports import Reports
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from selectors import SelectorKey
     from typing import Any
 
-    from reactor.core.probe import Probe
+    from reactor.telling.probe import Probe
 
     Step = Callable[[int, Iterator[Any]], None]
 

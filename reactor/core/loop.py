@@ -9,7 +9,7 @@ runs another loop already (Tk, asyncio, a second reactor) need not call ``run``:
 longer than ``next_timeout()``, and calls ``run_once(0)``.
 
 The loop composes the small parts of this folder and owns no network code.  Read next: ``reactor.net.reactor``,
-which adds the network's verbs, and ``reactor.net.stream``.
+which adds the network's verbs, and ``reactor.net.stream.stream``.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from weakref import WeakSet, ref
 
 from reactor.core.engine import Engine
-from reactor.core.forking import unwatch_for_fork, watch_for_fork
 from reactor.core.handles import Handle, Timer, uncallable
-from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
 from reactor.core.polling.forked import ForkedPoller
-from reactor.core.reports import log_failure
+from reactor.core.process.forking import unwatch_for_fork, watch_for_fork
 from reactor.core.timers import seconds
 from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
+from reactor.ops import Ops
+from reactor.telling.reports import log_failure
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from reactor.core.probe import Probe
+    from reactor.telling.probe import Probe
 
 
 class Loop(Engine):

@@ -22,17 +22,17 @@ import errno
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
-from reactor.core.counters import Counters
 from reactor.core.polling.contract import Poller, descriptor_of
 from reactor.core.polling.forked import ForkedPoller
 from reactor.errors import DescriptorClosed, NotHostable
+from reactor.telling.counters import Counters
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.core.probe import Probe
+    from reactor.telling.probe import Probe
 
 
 class Registration:

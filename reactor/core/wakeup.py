@@ -16,14 +16,14 @@ already be somebody else's file.  It is taken only by those who really ring.  Re
 
 from __future__ import annotations
 
-from reactor.core.ops import HAS_EVENTFD
+from reactor.ops import HAS_EVENTFD
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
 
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 
 class Wakeup:

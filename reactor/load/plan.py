@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reactor.errors import OptionError
 from reactor.load.schedule import ARRIVALS
 from reactor.load.starts import MOST_RING
-from reactor.net.addresses import parse_address
+from reactor.net.sockets.addresses import parse_address
 
 #: Seconds that a run lasts if neither a duration nor a number of messages is given.
 DURATION = 10.0

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from reactor.errors import FramingError, PayloadRefused
 from reactor.framing.codec import ONLY_BYTES
 from reactor.limits import JOIN_BYTES
-from reactor.net.outbox import NO_OUTBOX, Outbox
+from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 

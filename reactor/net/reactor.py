@@ -19,20 +19,20 @@ from selectors import BaseSelector
 
 from reactor.core.handles import uncallable
 from reactor.core.loop import Loop
-from reactor.core.ops import Ops
 from reactor.errors import OptionError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import ACCEPT_BATCH, BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
-from reactor.net.acceptor import Acceptor, Reserve
-from reactor.net.addresses import checked_unix_path
-from reactor.net.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
-from reactor.net.hub import Hub
-from reactor.net.listener import Listener, checked_limit, kind_for, transport_for
-from reactor.net.pump_choice import with_pump
-from reactor.net.socket_options import SocketOptions, checked_seconds, options_for
-from reactor.net.sockets import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
-from reactor.net.stream import Stream
-from reactor.net.unix_path import remove_unix_path
+from reactor.net.connections.acceptor import Acceptor, Reserve
+from reactor.net.connections.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
+from reactor.net.connections.listener import Listener, checked_limit, kind_for, transport_for
+from reactor.net.pump.choice import with_pump
+from reactor.net.shared import Shared
+from reactor.net.sockets.addresses import checked_unix_path
+from reactor.net.sockets.opening import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
+from reactor.net.sockets.options import SocketOptions, checked_seconds, options_for
+from reactor.net.sockets.unix_paths import remove_unix_path
+from reactor.net.stream.stream import Stream
+from reactor.ops import Ops
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.core.probe import Probe
-    from reactor.net.connector import Connector, LocalAddress
-    from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.connections.connector import Connector, LocalAddress
+    from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.messages.stream import MessageStream
-    from reactor.net.resolver import Resolver
+    from reactor.net.names.resolver import Resolver
+    from reactor.telling.probe import Probe
 
     Factory = Callable[[], Any]
 
@@ -58,7 +58,7 @@ class Reactor(Loop):
     descriptor left.
     """
 
-    __slots__ = ("_reserve", "_resolver", "hub")
+    __slots__ = ("_reserve", "_resolver", "shared")
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Reactor(Loop):
         ops: Ops | None = None,
     ) -> None:
         super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
-        #: What the transports of this reactor share; ``hub.transports`` are those that are open.
-        self.hub = Hub(self)
+        #: What the transports of this reactor share; ``shared.transports`` are those that are open.
+        self.shared = Shared(self)
         self._reserve = Reserve(self.ops)
         self._resolver: Resolver | None = None
 
@@ -77,9 +77,9 @@ class Reactor(Loop):
     def resolver(self) -> Resolver:
         """What looks names up without blocking the loop."""
         if self._resolver is None:
-            from reactor.net.resolver import Resolver
+            from reactor.net.names.resolver import Resolver
 
-            self._resolver = Resolver(self.hub)
+            self._resolver = Resolver(self.shared)
         return self._resolver
 
     def _checked(
@@ -186,7 +186,7 @@ class Reactor(Loop):
         checked_limit(max_connections)
         checked_seconds("idle_timeout", idle_timeout)
         return Listener(
-            self.hub,
+            self.shared,
             [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET))],
             factory,
             settings,
@@ -207,7 +207,7 @@ class Reactor(Loop):
     ) -> Listener:
         try:
             return Listener(
-                self.hub,
+                self.shared,
                 sockets,
                 factory,
                 options,
@@ -245,11 +245,11 @@ class Reactor(Loop):
         *attempt_delay* is how long one address may be silent before the next is tried as well (RFC 8305). Raises
         AddressError and OptionError for what cannot even be tried, and ArgumentError as ``listen_tcp``.
         """
-        from reactor.net.connector import Connector
+        from reactor.net.connections.connector import Connector
 
         settings = self._checked("connect_tcp", factory, STREAM, watermarks, options)
         return Connector(
-            self.hub,
+            self.shared,
             self.resolver,
             factory,
             (host, port),
@@ -274,12 +274,12 @@ class Reactor(Loop):
 
         With *seqpacket* the connection keeps the boundaries of messages, and the factory makes a MessageProtocol.
         """
-        from reactor.net.connector import Connector
+        from reactor.net.connections.connector import Connector
 
         kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
         settings = self._checked("connect_unix", factory, kind_for(kind), watermarks, options)
         return Connector(
-            self.hub,
+            self.shared,
             self.resolver,
             factory,
             [(socket.AF_UNIX, kind, 0, checked_unix_path(path))],
@@ -327,7 +327,7 @@ class Reactor(Loop):
         transport = transport_for(kind)
 
         def make_stream(sock: socket.socket, protocol: Any, peer: Any) -> Any:
-            stream = transport(self.hub, sock, protocol, peer, watermarks)
+            stream = transport(self.shared, sock, protocol, peer, watermarks)
             stream.start()
             return stream
 
@@ -350,32 +350,32 @@ class Reactor(Loop):
         "<broadcast>" the local network (with ``broadcast=True``).  ``connection_made`` is called before this
         returns. Raises BindFailed, AddressError, OptionError, ResolutionFailed.
         """
-        from reactor.net.datagram_batch import make_endpoint
+        from reactor.net.datagrams.batched_endpoint import make_endpoint
 
         settings = self._checked("open_datagram", factory, DATAGRAMS, watermarks, options)
         protocol = checked_protocol(factory(), factory, DATAGRAMS)
         sock = open_datagram_socket(self.ops, local, remote, options=settings)
         path = local if isinstance(local, str | bytes) else None
-        return make_endpoint(self.hub, sock, protocol, watermarks=watermarks, unix_path=path)
+        return make_endpoint(self.shared, sock, protocol, watermarks=watermarks, unix_path=path)
 
     def adopt_datagram(
         self, factory: Factory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
     ) -> DatagramEndpoint:
         """Take over an open datagram socket, or the descriptor of one."""
-        from reactor.net.datagram_batch import make_endpoint
+        from reactor.net.datagrams.batched_endpoint import make_endpoint
 
         self._checked("adopt_datagram", factory, DATAGRAMS, watermarks, {})
         protocol = checked_protocol(factory(), factory, DATAGRAMS)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_DGRAM,))
-        return make_endpoint(self.hub, adopted, protocol, watermarks=watermarks)
+        return make_endpoint(self.shared, adopted, protocol, watermarks=watermarks)
 
     # -- fork --------------------------------------------------------------------------------------------------
 
     def _forget_after_fork(self) -> None:
         """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
         super()._forget_after_fork()
-        self.hub.pump = None  # the poller that ``reopen`` makes receives for nobody
-        for transport in list(self.hub.transports):
+        self.shared.pump = None  # the poller that ``reopen`` makes receives for nobody
+        for transport in list(self.shared.transports):
             forget_unsent = getattr(transport, "forget_unsent", None)
             if forget_unsent is not None:
                 forget_unsent()
@@ -394,9 +394,9 @@ class Reactor(Loop):
     def set_probe(self, probe: Probe | None) -> None:
         """Have *probe* watch this reactor and its transports from now on; None for nobody."""
         super().set_probe(probe)
-        self.hub.probe = probe
-        if self.hub.pump is not None:
-            self.hub.pump.is_probed = probe is not None
+        self.shared.probe = probe
+        if self.shared.pump is not None:
+            self.shared.pump.is_probed = probe is not None
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -420,15 +420,15 @@ class Reactor(Loop):
         ``connection_failed``, also about a connector that a protocol made and cancelled in answer to such a word.
         """
         for rounds_left in reversed(range(8)):
-            for transport in list(self.hub.transports):
+            for transport in list(self.shared.transports):
                 transport.abort()
             # Some open another connection whenever one ends.  In the last round nothing can be opened any more, so
             # nothing is left behind that would have to be told.
             self._is_closed = not rounds_left
             self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self._ready))))
-            if not (self.hub.transports or self._ready):
+            if not (self.shared.transports or self._ready):
                 break
         self._is_closed = False  # no user code from here on, and our own may still have to change something
-        self.hub.lingering.close()
+        self.shared.lingering.close()
         if self._resolver is not None:
             self._resolver.close()

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from reactor.auth.keys import KeyRing
     from reactor.framing.codec import Codec
-    from reactor.net.connector import Connector
+    from reactor.net.connections.connector import Connector
     from reactor.net.reactor import Reactor
 
 #: Messages that may be on their way without a reply.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import ConnectionFailure, IdleTimeout, os_error_text
 from reactor.framing.raw import Raw
-from reactor.net.addresses import format_address
 from reactor.net.protocol import DatagramProtocol
+from reactor.net.sockets.addresses import format_address
 from reactor.service.exchange import REPLY_TIMEOUT, Exchange
 from reactor.service.modes import codec_for
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.framing.codec import Codec
-    from reactor.net.datagram import DatagramEndpoint
+    from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.reactor import Reactor
 
 

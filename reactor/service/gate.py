@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
-    from reactor.net.connector import Connector
+    from reactor.net.connections.connector import Connector
     from reactor.net.reactor import Reactor
 
 #: Seconds that a handshake may take in all.  sshd gives a person 120 to type a password, PostgreSQL 60.

@@ -29,9 +29,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from reactor.errors import HandoverFailed, OptionError, ReactorError, os_error_text
-from reactor.net.addresses import checked_unix_path, format_address
-from reactor.net.socket_options import peer_credentials
-from reactor.net.sockets import open_unix_listener, remove_unix_path
+from reactor.net.sockets.addresses import checked_unix_path, format_address
+from reactor.net.sockets.opening import open_unix_listener, remove_unix_path
+from reactor.net.sockets.options import peer_credentials
 from reactor.service.activation import Inherited, checked_name, role_of
 from reactor.service.passing import MOST, Parcel, receive_descriptors, send_descriptors
 

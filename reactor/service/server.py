@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import OptionError, UsageError
 from reactor.limits import MAX_FRAME_LENGTH
-from reactor.net.addresses import format_address
+from reactor.net.sockets.addresses import format_address
 from reactor.printable import printable
 from reactor.service.catalog import Service, service_named
 from reactor.service.counters import ServerCounters
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.errors import AuthenticationFailed
-    from reactor.net.datagram import DatagramEndpoint
-    from reactor.net.listener import Listener
+    from reactor.net.connections.listener import Listener
+    from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.reactor import Reactor
-    from reactor.net.stream import Stream
+    from reactor.net.stream.stream import Stream
 
 #: Seconds that clients have to finish when a server stops.  Docker gives a container 10 in all, systemd a unit 90.
 GRACE = 5.0
@@ -203,7 +203,7 @@ class Server:
 
     def _sessions(self) -> Iterator[Session]:
         """Yield the open sessions.  The reactor keeps a set of all transports, so no second one is kept here."""
-        for transport in list(self._loop.hub.transports):
+        for transport in list(self._loop.shared.transports):
             protocol = transport.get_protocol() if hasattr(transport, "get_protocol") else None
             if isinstance(protocol, Session) and protocol.belongs_to(self):
                 yield protocol

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from reactor.errors import PayloadRefused, PeerError, ReplyRefused, TextMalformed
 from reactor.framing.raw import Raw
-from reactor.net.addresses import format_address
 from reactor.net.protocol import DatagramProtocol, FramedProtocol
+from reactor.net.sockets.addresses import format_address
 from reactor.service.talk import Talk
 
 if TYPE_CHECKING:

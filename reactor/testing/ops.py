@@ -17,7 +17,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from reactor.core.ops import Ops
+from reactor.ops import Ops
 from reactor.testing.poller import ScriptedPoller
 from reactor.testing.script import ORDINARY, Script
 from reactor.testing.sockets import ScriptedSocket

@@ -18,11 +18,11 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 import pytest
 
 from reactor.core.loop import Loop
-from reactor.core.ops import Ops
 from reactor.core.polling.choose import open_poller
 from reactor.core.polling.contract import EVENT_BOTH, Poller, bounded, descriptor_of
 from reactor.errors import DescriptorClosed
 from reactor.limits import MAX_WAIT
+from reactor.ops import Ops
 from tests.core.doubles import real_loop, signalled, socket_pair, turns
 
 OURS = [name for name in ("select", "poll", "epoll", "kqueue") if hasattr(select, name)]

@@ -11,11 +11,11 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 import pytest
 
-from reactor.core import forking
 from reactor.core.loop import Loop
-from reactor.core.ops import Ops
 from reactor.core.polling.forked import ForkedPoller
+from reactor.core.process import forking
 from reactor.errors import ForkedReactor, UsageError
+from reactor.ops import Ops
 from tests.core.doubles import real_loop, socket_pair, turns
 
 

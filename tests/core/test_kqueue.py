@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.core.polling import by_kqueue
 from reactor.core.polling.by_kqueue import KqueuePoller
 from reactor.core.polling.choose import open_poller
 from reactor.core.polling.contract import EVENT_BOTH
+from reactor.ops import Ops
 
 READ, WRITE, ADD, DELETE = -1, -2, 1, 2
 

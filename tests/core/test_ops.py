@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reactor.core.ops import HAS_EVENTFD, Ops
+from reactor.ops import HAS_EVENTFD, Ops
 
 
 def test_sockets_are_non_blocking() -> None:

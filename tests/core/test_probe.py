@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import reactor.core.reports
-from reactor.core.counters import Counters
+import reactor.telling.reports
 from reactor.core.loop import Loop
-from reactor.core.probe import Probe
-from reactor.core.reports import REPEAT_LINES, REPEAT_SPAN, Reports, describe
+from reactor.telling.counters import Counters
+from reactor.telling.probe import Probe
+from reactor.telling.reports import REPEAT_LINES, REPEAT_SPAN, Reports, describe
 from reactor.testing import ScriptedSocket, VirtualClock
 from tests.core.doubles import Virtual, fail, interrupt, turns, virtual_loop
 
@@ -147,7 +147,7 @@ def test_a_failure_that_cannot_be_logged_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last resort is the standard error: nothing goes unseen."""
-    monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    monkeypatch.setattr(reactor.telling.reports, "logger", fail)
     Reports(VirtualClock(), Counters()).failure(ValueError("first"), fail)
     assert "ValueError('first')" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_a_fault_that_cannot_be_logged_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At EMFILE even ``import logging`` fails; whoever reports is in the middle of a repair and must go on."""
-    monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    monkeypatch.setattr(reactor.telling.reports, "logger", fail)
     Reports(VirtualClock(), Counters()).fault("accept", "no descriptor is left")
     assert "no descriptor is left" in capsys.readouterr().err
 
@@ -165,7 +165,7 @@ def test_the_name_of_a_callback_can_be_found_in_the_source() -> None:
     """A function, a method, what a partial holds, and what has no name."""
     assert describe(fail) == "tests.core.doubles.fail"
     assert describe(functools.partial(fail, 1)) == "tests.core.doubles.fail"
-    assert describe(Probe().polled) == "reactor.core.probe.Probe.polled"
+    assert describe(Probe().polled) == "reactor.telling.probe.Probe.polled"
     assert describe([].append) == "list.append"
     assert describe(5) == "5"
 
@@ -210,7 +210,7 @@ def test_the_loop_goes_on_when_a_failed_callback_has_no_repr(
             raise Unspeakable
 
     if not is_logged:
-        monkeypatch.setattr(reactor.core.reports, "logger", fail)
+        monkeypatch.setattr(reactor.telling.reports, "logger", fail)
     steps: list[str] = []
     with Loop() as loop:
         loop.call_soon(Callback(error))
@@ -226,7 +226,7 @@ def test_a_report_is_dropped_when_there_is_nowhere_to_write_it(
     stream: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program without a console has no stderr; that is no reason to end it."""
-    monkeypatch.setattr(reactor.core.reports, "logger", fail)
+    monkeypatch.setattr(reactor.telling.reports, "logger", fail)
     monkeypatch.setattr("sys.stderr", stream)
     reports = Reports(VirtualClock(), Counters())
     reports.failure(ValueError("first"), fail)
@@ -240,7 +240,7 @@ def test_a_line_stays_one_line_whatever_a_peer_has_put_into_it(
 ) -> None:  # fmt: skip
     """A newline would begin a line that looks like one of ours, an escape sequence would reach the terminal."""
     if not is_logged:
-        monkeypatch.setattr(reactor.core.reports, "logger", fail)
+        monkeypatch.setattr(reactor.telling.reports, "logger", fail)
     Reports(VirtualClock(), Counters()).fault("x", "said: \r\nWARNING all is well\x1b[2J\x85\u2028\u202e\udcff")
     told = caplog.records[0].getMessage() if is_logged else capsys.readouterr().err.strip()
     assert r"said: \r\nWARNING all is well\x1b[2J\x85\u2028\u202e\udcff" in told

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from reactor.core.loop import Loop
-from reactor.core.ops import Ops
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps
 from tests.core.doubles import real_loop
 

@@ -11,9 +11,9 @@ import pytest
 
 import reactor.core.wakeup
 from reactor.core.loop import Loop
-from reactor.core.ops import Ops
 from reactor.core.wakeup import Wakeup
 from reactor.errors import ReactorClosed
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps
 from tests.core.doubles import Virtual, real_loop, turns, virtual_loop
 

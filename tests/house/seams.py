@@ -40,7 +40,7 @@ COMPUTING = frozenset(
 )
 
 #: Who is the seam, and for which modules.
-SEAMS = {"reactor.core.ops": KERNEL, "reactor.core.polling": frozenset({"select", "selectors"})}
+SEAMS = {"reactor.ops": KERNEL, "reactor.core.polling": frozenset({"select", "selectors"})}
 
 
 def worldly_imports(module: str, tree: ast.Module) -> list[str]:

@@ -20,13 +20,13 @@ from tests.house.sources import imports
 
 #: From the ground up.  Each floor has groups, each group its files in order; a prefix ending in "/" is a folder.
 FLOORS: tuple[dict[str, str], ...] = (
-    {"": "errors limits later printable"},
+    {"": "errors limits later printable ops telling/probe telling/counters telling/reports telling/__init__"},
     {
         "core/": """
-            ops probe counters reports handles timers
+            handles timers
             polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
             polling/foreign polling/choose polling/forked polling/__init__
-            registry wakeup signals forking engine loop __init__
+            registry wakeup process/signals process/forking process/__init__ engine loop __init__
         """,
         "framing/": """
             partial seam codec scanner_pure scanner_accel scanner
@@ -37,12 +37,18 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "net/": """
-            addresses socket_options port_holder unix_path sockets linger outgoing outbox protocol factories
-            pump_memory pump pump_choice batch hub transport stream deadline
+            sockets/addresses sockets/options sockets/port_holder sockets/unix_paths sockets/opening
+            sockets/lingering sockets/__init__
+            stream/outgoing stream/outbox protocol
+            pump/memory pump/pump pump/choice pump/__init__ datagrams/batch shared
+            stream/transport stream/stream stream/deadline stream/sendfile stream/__init__
             messages/protocol messages/stream messages/__init__
-            multicast destinations datagram datagram_batch
-            names/cache names/host_table names/failures names/requests names/lookup names/__init__
-            resolver acceptor listener attempt connector reactor sendfile __init__
+            datagrams/multicast datagrams/destinations datagrams/endpoint datagrams/batched_endpoint
+            datagrams/__init__
+            names/cache names/host_table names/failures names/requests names/lookup names/resolver names/__init__
+            connections/factories connections/acceptor connections/listener connections/attempt
+            connections/connector connections/__init__
+            reactor __init__
         """,
         "testing/": "clock script poller sockets ops __init__",
     },

@@ -18,8 +18,8 @@ TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/
 #: What an application that embeds the reactor should not pay for before it needs it.
 HEAVY = {
     "argparse", "asyncio", "concurrent.futures", "dataclasses", "inspect", "logging", "signal", "ssl",
-    "subprocess", "threading", "typing", "reactor.framing.delimiter", "reactor.net.connector",
-    "reactor.net.datagram", "reactor.net.resolver",
+    "subprocess", "threading", "typing", "reactor.framing.delimiter", "reactor.net.connections.connector",
+    "reactor.net.datagrams.endpoint", "reactor.net.names.resolver",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from reactor.net.connector import Connector
+from reactor.net.connections.connector import Connector
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
 from tests.net.stage import Stage
 
@@ -62,7 +62,7 @@ class Virtual:
         """Connect to *destination*."""
         stage = self.stage
         return Connector(
-            stage.hub, stage.resolver, lambda: self.caller, destination, make_stream=self._make_stream, **keywords
+            stage.shared, stage.resolver, lambda: self.caller, destination, make_stream=self._make_stream, **keywords
         )
 
     def _make_stream(self, sock: Any, protocol: Any, peer: Any) -> Any:
@@ -88,7 +88,7 @@ def virtual() -> Iterator[Virtual]:
         yield world
         assert world.stage.failures == []
         assert len(world.poller.get_map()) == before
-        assert not [item for item in world.stage.hub.transports if isinstance(item, Connector)]
+        assert not [item for item in world.stage.shared.transports if isinstance(item, Connector)]
 
 
 def pending(**keywords: Any) -> ScriptedSocket:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.net.messages.stream import MessageStream
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
 from tests.net.stage import PATIENCE, Stage
 
@@ -135,7 +135,7 @@ def scripted_messages(**reactions: Any) -> Iterator[tuple[Stage, ScriptedSocket,
         sock: Any = ScriptedSocket(socket.AF_UNIX, socket.SOCK_SEQPACKET, sockname="", peername="")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_032)
         notes = MessageNotes(**reactions)
-        stream = MessageStream(stage.hub, sock, notes)
+        stream = MessageStream(stage.shared, sock, notes)
         stream.start()
         yield stage, sock, notes, stream
         assert stage.failures == []

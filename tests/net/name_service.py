@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from reactor.core.ops import Ops
-from reactor.net.addresses import numeric_family
+from reactor.net.sockets.addresses import numeric_family
+from reactor.ops import Ops
 
 #: Of a name and an address that nobody has (RFC 6761, RFC 5737), what the system says.
 NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -14,9 +14,9 @@ from typing import Any
 from unittest import mock
 
 from reactor.flow import Watermarks
-from reactor.net.datagram import DatagramEndpoint
-from reactor.net.datagram_batch import BatchedEndpoint, make_endpoint
-from reactor.net.sockets import open_datagram_socket
+from reactor.net.datagrams.batched_endpoint import BatchedEndpoint, make_endpoint
+from reactor.net.datagrams.endpoint import DatagramEndpoint
+from reactor.net.sockets.opening import open_datagram_socket
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
 from tests.net.stage import Stage, stage_on
 
@@ -82,7 +82,7 @@ def opened(stage: Stage, local: Any = None, remote: Any = None, **reactions: Any
     notes = Notes(**reactions)
     path = local if isinstance(local, str) else None
     sock = open_datagram_socket(stage.ops, local, remote)
-    return notes, make_endpoint(stage.hub, sock, notes, unix_path=path)
+    return notes, make_endpoint(stage.shared, sock, notes, unix_path=path)
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def scripted(
             sock.script("getpeername", OSError(errno.ENOTCONN, "not connected"))
         notes = Notes(**reactions)
         endpoint = DatagramEndpoint(
-            stage.hub, sock, notes, watermarks=watermarks or Watermarks()  # type: ignore[arg-type]
+            stage.shared, sock, notes, watermarks=watermarks or Watermarks()  # type: ignore[arg-type]
         )
         endpoint.start()
         yield stage, sock, notes, endpoint
@@ -142,7 +142,7 @@ def batched(
     with mock.patch.dict(os.environ, {"REACTOR_ACCEL": "native"}), stage_on() as stage, peers_on() as [peer]:
         sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
         notes = Notes(**reactions)
-        endpoint = make_endpoint(stage.hub, sock, notes, watermarks=watermarks or Watermarks())
+        endpoint = make_endpoint(stage.shared, sock, notes, watermarks=watermarks or Watermarks())
         assert isinstance(endpoint, BatchedEndpoint)
         peer.connect(endpoint.get_extra_info("sockname"))
         yield stage, notes, endpoint, peer

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reactor.net.listener import Listener
+from reactor.net.connections.listener import Listener
 from reactor.net.reactor import Reactor
-from reactor.net.stream import Stream
+from reactor.net.stream.stream import Stream
 
 #: How a stream is come by.
 KINDS = ("tcp4", "tcp6", "unix", "pair")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reactor.limits import ACCEPT_BACKOFF
-from reactor.net.acceptor import GONE, Acceptor
+from reactor.net.connections.acceptor import GONE, Acceptor
 from reactor.net.reactor import Reactor
 from reactor.testing import ORDINARY, ScriptedSocket
 from tests.core.doubles import Virtual, interrupt, turns, virtual_loop

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.errors import AddressError
-from reactor.net.addresses import (
+from reactor.net.sockets.addresses import (
     SUN_PATH_SIZE,
     checked_host,
     checked_port,

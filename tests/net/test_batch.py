@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from reactor.errors import AccelUnavailable
 from reactor.limits import DATAGRAM_BATCH
-from reactor.net.batch import ADDRESS_BYTES, Batch, open_batch, pack_address, unpack_address
-from reactor.net.datagram import DatagramEndpoint
-from reactor.net.datagram_batch import make_endpoint
-from reactor.net.sockets import open_datagram_socket
+from reactor.net.datagrams.batch import ADDRESS_BYTES, Batch, open_batch, pack_address, unpack_address
+from reactor.net.datagrams.batched_endpoint import make_endpoint
+from reactor.net.datagrams.endpoint import DatagramEndpoint
+from reactor.net.sockets.opening import open_datagram_socket
 from tests.conftest import native_problem
 from tests.net.notes import Notes, batched, drained, echo, opened, peers_on
 from tests.net.stage import stage_on
@@ -61,14 +61,14 @@ def test_an_address_is_left_to_the_socket_when_it_has_a_form_of_its_own(address:
 
 def test_the_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may send from as many as there are; each is right all the same."""
-    monkeypatch.setattr("reactor.net.batch.KNOWN_ADDRESSES", 2)
+    monkeypatch.setattr("reactor.net.datagrams.batch.KNOWN_ADDRESSES", 2)
     with batched(datagram_received=echo) as (stage, notes, endpoint, _), peers_on(count=9) as peers:
         for peer in peers:
             peer.sendto(b"x", endpoint.get_extra_info("sockname"))
         stage.settle()
         assert [call[2] for call in notes.calls[1:]] == [peer.getsockname() for peer in peers]
         assert [drained(peer) for peer in peers] == [[b"x"]] * 9
-        batch = stage.hub.batch()
+        batch = stage.shared.batch()
         assert batch is not None
         assert max(len(batch._tuples), len(batch._packed)) <= 4
 
@@ -94,17 +94,17 @@ def test_a_missing_module_is_an_error_when_it_is_demanded_and_none_when_not(
     def missing() -> Any:
         raise ImportError(name="reactor._accel")
 
-    monkeypatch.setattr("reactor.net.batch.native_backend", missing)
+    monkeypatch.setattr("reactor.net.datagrams.batch.native_backend", missing)
     monkeypatch.setenv("REACTOR_ACCEL", choice)
     monkeypatch.setenv("REACTOR_PUMP", "off")
     with stage_on() as stage:
         sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
         if choice == "native":
             with pytest.raises(AccelUnavailable, match="not built"):
-                make_endpoint(stage.hub, sock, Notes())
+                make_endpoint(stage.shared, sock, Notes())
             assert sock.fileno() == -1
         else:
-            assert type(make_endpoint(stage.hub, sock, Notes())) is DatagramEndpoint
+            assert type(make_endpoint(stage.shared, sock, Notes())) is DatagramEndpoint
 
 
 # -- the C code ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reactor.errors import AddressError, ConnectCancelled, ConnectFailed, ConnectTimeout, OptionError
-from reactor.net.connector import interleaved
+from reactor.net.connections.connector import interleaved
 from reactor.testing import ScriptedSocket
 from tests.net.caller import is_closed, pending, refused, virtual
 from tests.net.recorder import Recorder

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from reactor.flow import Watermarks
 from reactor.limits import DATAGRAM_BATCH
-from reactor.net.batch import Batch, pack_address
-from reactor.net.datagram import ENTRY_BYTES, DatagramEndpoint
-from reactor.net.datagram_batch import BatchedEndpoint
+from reactor.net.datagrams.batch import Batch, pack_address
+from reactor.net.datagrams.batched_endpoint import BatchedEndpoint
+from reactor.net.datagrams.endpoint import ENTRY_BYTES, DatagramEndpoint
 from tests.conftest import native_problem
 from tests.net.notes import Notes, batched, drained, echo, opened, peers_on
 from tests.net.stage import Stage, stage_on
@@ -281,7 +281,7 @@ def test_order_is_kept_when_an_address_can_only_be_judged_by_the_socket(monkeypa
     def pack(address: Any) -> bytes | None:
         return None if address == other.getsockname() else pack_address(address)
 
-    monkeypatch.setattr("reactor.net.batch.pack_address", pack)
+    monkeypatch.setattr("reactor.net.datagrams.batch.pack_address", pack)
     with peers_on() as [other], batched(datagram_received=several) as (stage, _, _, peer):
         peer.send(b"x")
         stage.settle()

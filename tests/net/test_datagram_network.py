@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
-from reactor.core.probe import Probe
 from reactor.errors import AddressError
-from reactor.net.sockets import open_datagram_socket
+from reactor.net.sockets.opening import open_datagram_socket
+from reactor.ops import Ops
+from reactor.telling.probe import Probe
 from tests.net.notes import echo, opened
 from tests.net.stage import stage_on
 
@@ -98,9 +98,9 @@ def test_a_datagram_longer_than_the_buffer_is_an_error_and_not_data(
     poller_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part of a message is no message: it is dropped, counted and told."""
-    monkeypatch.setattr("reactor.net.batch.MAX_DATAGRAM_BYTES", 10)
+    monkeypatch.setattr("reactor.net.datagrams.batch.MAX_DATAGRAM_BYTES", 10)
     with stage_on(poller_name) as stage:
-        stage.hub.scratch = memoryview(bytearray(10))
+        stage.shared.scratch = memoryview(bytearray(10))
         notes, endpoint = opened(stage, ("127.0.0.1", 0))
         for message in (b"x" * 11, b"y" * 10):
             endpoint.sendto(message, endpoint.get_extra_info("sockname"))

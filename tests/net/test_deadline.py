@@ -9,7 +9,7 @@ import pytest
 
 import reactor
 from reactor.errors import ConnectFailed, OperationTimeout, OptionError, PeerError, ReactorClosed
-from reactor.net.deadline import Deadline
+from reactor.net.stream.deadline import Deadline
 from reactor.testing import ScriptedPoller, VirtualClock
 from tests.net.notes import Notes
 from tests.net.recorder import Recorder

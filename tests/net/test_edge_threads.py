@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from reactor.errors import WrongThread
-from reactor.net.acceptor import Acceptor
-from reactor.net.connector import Connector
-from reactor.net.deadline import Deadline
-from reactor.net.listener import Listener
-from reactor.net.multicast import MulticastMember
+from reactor.net.connections.acceptor import Acceptor
+from reactor.net.connections.connector import Connector
+from reactor.net.connections.listener import Listener
+from reactor.net.datagrams.multicast import MulticastMember
 from reactor.net.names.lookup import Lookup
-from reactor.net.resolver import Resolver
+from reactor.net.names.resolver import Resolver
+from reactor.net.stream.deadline import Deadline
 from tests.leaks import open_descriptors
 from tests.net.blocking import raised_in_a_thread
 from tests.net.caller import Caller
@@ -148,7 +148,7 @@ def _frozen(value: Any) -> Any:
 
 def world_of(stage: Stage) -> tuple[Any, ...]:
     """What the system and the loop hold."""
-    return dict(open_descriptors()), set(stage.registry.poller.get_map()), set(stage.hub.transports)
+    return dict(open_descriptors()), set(stage.registry.poller.get_map()), set(stage.shared.transports)
 
 
 @pytest.mark.parametrize(("kind", "name"), CALLS, ids=lambda value: getattr(value, "__name__", value))

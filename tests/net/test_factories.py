@@ -11,7 +11,7 @@ import pytest
 
 import reactor
 from reactor.errors import ArgumentError, OptionError, TransportClosed, WrongThread
-from reactor.net.factories import STREAM, checked_protocol
+from reactor.net.connections.factories import STREAM, checked_protocol
 from tests.leaks import open_descriptors
 from tests.net.blocking import raised_in_a_thread
 from tests.net.recorder import FrameRecorder, Recorder
@@ -69,7 +69,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with stage_on() as stage:
         world = World(stage, tmp_path)
         yield world
-        assert stage.hub.transports == set()
+        assert stage.shared.transports == set()
         assert not Path(world.path).exists()
         world.close()
 

@@ -13,8 +13,8 @@ import pytest
 
 from reactor.errors import OptionError
 from reactor.limits import ACCEPT_BACKOFF, ACCEPT_BATCH
-from reactor.net.listener import Listener
-from reactor.net.socket_options import SocketOptions
+from reactor.net.connections.listener import Listener
+from reactor.net.sockets.options import SocketOptions
 from tests.leaks import open_descriptors
 from tests.net.recorder import Recorder, echo
 from tests.net.stage import Stage, connect, stage_on
@@ -105,7 +105,7 @@ def test_every_connection_has_the_listeners_settings(
 
     Where the kernel does not hand options down, they are set on each connection; so it is on this scripted one.
     """
-    monkeypatch.setattr("reactor.net.listener.IS_INHERITED", is_inherited)
+    monkeypatch.setattr("reactor.net.connections.listener.IS_INHERITED", is_inherited)
     client = scripted()
     sock = scripted().script("accept", (client, ("192.0.2.9", 5)))
     protocol = Recorder()
@@ -251,7 +251,7 @@ def test_wrong_arguments_are_refused_at_once(virtual: Virtual) -> None:
         sock = scripted()
         with pytest.raises(OptionError):
             virtual.stage.adopt_listener(Recorder, sock, **wrong)  # type: ignore[arg-type]
-        assert virtual.stage.hub.transports == set()
+        assert virtual.stage.shared.transports == set()
 
 
 def test_nothing_is_left_when_the_second_socket_cannot_be_watched(virtual: Virtual) -> None:
@@ -259,9 +259,9 @@ def test_nothing_is_left_when_the_second_socket_cannot_be_watched(virtual: Virtu
     good, bad = scripted(), scripted()
     bad.close()
     with pytest.raises(ValueError, match="not an open file"):
-        Listener(virtual.stage.hub, [good, bad], Recorder, SocketOptions())
+        Listener(virtual.stage.shared, [good, bad], Recorder, SocketOptions())
     assert names(good, "close") == ["close"]
-    assert virtual.stage.hub.transports == set()
+    assert virtual.stage.shared.transports == set()
     assert good.fileno() not in virtual.poller.get_map()
 
 
@@ -345,7 +345,7 @@ def test_a_thousand_connections_leave_nothing(stage: Stage) -> None:
             clients.come(listener, 100)
             stage.until(lambda: listener.accepted == 100 * batch)  # noqa: B023
         stage.until(lambda: listener.connections == 0)
-    assert stage.hub.transports == {listener}
+    assert stage.shared.transports == {listener}
 
 
 def test_accepted_connections_have_the_options_of_their_listener(poller_name: str) -> None:

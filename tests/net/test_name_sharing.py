@@ -87,7 +87,7 @@ def test_nobody_is_disturbed_when_anothers_callback_raises() -> None:
 
 def test_what_waits_for_a_thread_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many questions are a failure, not a growing queue; those that nobody wants any more make room."""
-    monkeypatch.setattr("reactor.net.resolver.RESOLVER_QUEUE", 2)
+    monkeypatch.setattr("reactor.net.names.resolver.RESOLVER_QUEUE", 2)
     with slow_service() as service, stage_on(ops=service) as stage:
         stage.resolver.threads = 1
         running, one, two, refused = (stage.resolver.gethostbyname(name) for name in ("a", "b", "c", "d"))
@@ -315,7 +315,7 @@ def test_everybody_is_cancelled_when_the_reactor_is_closed_and_nobody_is_waited_
 
 HANGING = """
 import threading, reactor
-from reactor.core.ops import Ops
+from reactor.ops import Ops
 
 class Hanging(Ops):
     def getaddrinfo(self, *question):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reactor.framing import LengthPrefixed
 from reactor.limits import CORK_BYTES
-from reactor.net.outbox import NO_OUTBOX, Outbox
+from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 
 CODEC = LengthPrefixed(1)
 

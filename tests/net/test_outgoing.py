@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactor.limits import CORK_BYTES, GATHER_BUFFERS, JOIN_BYTES
-from reactor.net.outgoing import Buffer, drop_sent, frozen, transmit
+from reactor.net.stream.outgoing import Buffer, drop_sent, frozen, transmit
 from tests.net.virtual import names, scripted, sends
 
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.errors import BindFailed
-from reactor.net.port_holder import find_port_holder
-from reactor.net.sockets import open_datagram_socket, open_tcp_listeners
+from reactor.net.sockets.opening import open_datagram_socket, open_tcp_listeners
+from reactor.net.sockets.port_holder import find_port_holder
+from reactor.ops import Ops
 from reactor.testing import ORDINARY, ScriptedOps
 
 OPS = Ops()

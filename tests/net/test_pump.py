@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from reactor.framing import LengthPrefixed
 from reactor.limits import ARENA_BYTES, OUTBOX_STREAMS, SCRATCH_BYTES
 from reactor.net.protocol import FramedProtocol
-from reactor.net.pump_choice import with_pump
-from reactor.net.stream import Stream
+from reactor.net.pump.choice import with_pump
+from reactor.net.stream.stream import Stream
 from tests.conftest import ALWAYS, SHIPPED, leave_to_streams, native_problem
 from tests.net.stage import Stage, stage_on
 
@@ -157,7 +157,7 @@ class Play:
 def played(environ: dict[str, str], reactions: list[str], script: list[tuple[int, tuple[str, int]]]) -> list[Any]:
     """Play *script* on a reactor with or without a pump."""
     with stage_on(with_pump("epoll", environ) if environ is ON else None) as stage:
-        assert (stage.hub.pump is not None) == (environ is ON)
+        assert (stage.shared.pump is not None) == (environ is ON)
         play = Play(stage, reactions)
         for number, (word, size) in script:
             play.step(number, word, size)

@@ -8,8 +8,8 @@ import pytest
 
 from reactor.core.loop import Loop
 from reactor.errors import AccelUnavailable, OptionError
-from reactor.net.pump import Pump
-from reactor.net.pump_choice import pump_status, with_pump
+from reactor.net.pump.choice import pump_status, with_pump
+from reactor.net.pump.pump import Pump
 from tests.conftest import native_problem
 
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactor.net.pump_choice import with_pump
+from reactor.net.pump.choice import with_pump
 from tests.conftest import ALWAYS, SHIPPED, leave_to_streams
 from tests.net import framed
 from tests.net.framed import FORMATS, LIMIT, Frames, Texts, Whole, echo, heard, pair, wire_of

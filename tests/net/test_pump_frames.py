@@ -15,8 +15,8 @@ from reactor.errors import FrameTooLong
 from reactor.framing import LengthPrefixed
 from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import JOIN_BYTES
-from reactor.net.pump_choice import with_pump
-from reactor.net.stream import Stream
+from reactor.net.pump.choice import with_pump
+from reactor.net.stream.stream import Stream
 from tests.conftest import leave_to_streams
 from tests.net.framed import (
     FORMATS,

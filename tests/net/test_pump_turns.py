@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reactor.limits import OUTBOX_SECONDS, TURN_SECONDS
-from reactor.net.pump_choice import with_pump
+from reactor.net.pump.choice import with_pump
 from reactor.testing import VirtualClock
 from tests.net.framed import Frames, echo, heard, pair
 from tests.net.stage import Stage, stage_on

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.errors import AddressError, OptionError, ReactorClosed, ResolutionFailed
 from reactor.limits import RESOLVER_THREADS
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps, ScriptedPoller, VirtualClock
 from tests.net.stage import Stage, stage_on
 

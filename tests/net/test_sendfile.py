@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reactor.net.sendfile import PIECE_BYTES, FileSender
+from reactor.net.stream.sendfile import PIECE_BYTES, FileSender
 from reactor.testing.script import ORDINARY, Script
 from tests.net.recorder import Recorder
 from tests.net.stage import Stage, Wire, stage_on, wire_on

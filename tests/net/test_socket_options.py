@@ -13,7 +13,7 @@ import pytest
 
 from reactor.errors import OptionError
 from reactor.limits import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL
-from reactor.net.socket_options import SocketOptions, peer_credentials, set_reset_on_close
+from reactor.net.sockets.options import SocketOptions, peer_credentials, set_reset_on_close
 from reactor.testing import ScriptedSocket
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.errors import AddressError, BindFailed, OptionError, ResolutionFailed
-from reactor.net.sockets import PORT_TRIES, SocketOptions, open_datagram_socket, open_tcp_listeners
+from reactor.net.sockets.opening import PORT_TRIES, SocketOptions, open_datagram_socket, open_tcp_listeners
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps, ScriptedSocket
 
 OPS = Ops()
@@ -279,6 +279,6 @@ def test_the_path_is_removed_again_when_the_remote_path_has_nobody(tmp_path: Pat
 
 def test_a_port_in_use_is_said_to_be_so_when_nothing_more_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """After chroot(2), say: who has the port is not known then, and the error is the same."""
-    monkeypatch.setitem(sys.modules, "reactor.net.port_holder", None)
+    monkeypatch.setitem(sys.modules, "reactor.net.sockets.port_holder", None)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BindFailed, match="another program has it"):
         open_tcp_listeners(Ops(), *taken.getsockname(), backlog=1)

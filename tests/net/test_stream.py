@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reactor.core.probe import Probe
 from reactor.errors import UsageError
 from reactor.limits import SCRATCH_BYTES
-from reactor.net.stream import Stream
+from reactor.net.stream.stream import Stream
+from reactor.telling.probe import Probe
 from tests.net.recorder import Recorder, echo
 from tests.net.virtual import Virtual, names, virtually
 
@@ -227,7 +227,7 @@ def test_what_was_said_of_a_stream_is_known_as_long_as_it_lives(virtual: Virtual
     assert last == ["alice"]
     stream.set_extra_info("user", "bob")
     assert stream.get_extra_info("user") is None
-    assert not virtual.stage.hub.extra
+    assert not virtual.stage.shared.extra
 
 
 def test_bytes_that_were_read_before_are_handed_on_first(virtual: Virtual) -> None:

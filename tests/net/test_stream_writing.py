@@ -12,7 +12,7 @@ import pytest
 from reactor.errors import OptionError, ReactorError, WriteBufferFull, WrongThread
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import CORK_BYTES, GATHER_BUFFERS
-from reactor.net.stream import Stream
+from reactor.net.stream.stream import Stream
 from tests.net.recorder import Recorder
 from tests.net.virtual import Virtual, names, sends, virtually
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from reactor.core.ops import Ops
 from reactor.errors import BindFailed
-from reactor.net.sockets import open_datagram_socket, open_unix_listener, remove_unix_path
+from reactor.net.sockets.opening import open_datagram_socket, open_unix_listener, remove_unix_path
+from reactor.ops import Ops
 from reactor.testing import ScriptedOps, ScriptedSocket
 
 OPS = Ops()

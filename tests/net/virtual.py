@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
-from reactor.net.stream import Stream
+from reactor.net.stream.stream import Stream
 from reactor.testing import ScriptedOps, ScriptedPoller, ScriptedSocket, VirtualClock
 from tests.net.stage import Stage
 

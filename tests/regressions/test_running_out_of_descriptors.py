@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 STORY = """
     import json, os, resource, socket, sys
-    from reactor.net import acceptor
+    from reactor.net.connections import acceptor
     from reactor.net.reactor import Reactor
 
     acceptor.ACCEPT_BACKOFF = 0.05

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import reactor
-from reactor.core.probe import Probe
 from reactor.service.upload.client import UploadClient
 from reactor.service.upload.sending import State
 from reactor.service.upload.server import UploadServer
 from reactor.service.upload.store import Store
+from reactor.telling.probe import Probe
 
 MEBIBYTE = 2**20
 

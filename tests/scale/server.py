@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from reactor.framing import LengthPrefixed
-from reactor.net.listener import Listener
+from reactor.net.connections.listener import Listener
 from reactor.net.protocol import FramedProtocol, Protocol
 from reactor.net.reactor import Reactor
 

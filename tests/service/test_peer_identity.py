@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reactor.net.sockets import PeerCredentials
+from reactor.net.sockets.opening import PeerCredentials
 from reactor.service.peer_identity import peer_identity
 
 

@@ -38,7 +38,7 @@ from reactor.compat.channels.events import DISCONNECTED, RERAISED, NothingThere,
 from reactor.compat.channels.registration import ENDED, READ, WRITE
 from reactor.compat.channels.watch import give_back, wake, watch_of
 from reactor.limits import ACCEPT_BACKOFF
-from reactor.net.acceptor import EXHAUSTED, GONE
+from reactor.net.connections.acceptor import EXHAUSTED, GONE
 from reactor.printable import printable
 
 if TYPE_CHECKING:

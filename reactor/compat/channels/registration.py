@@ -13,8 +13,8 @@ from __future__ import annotations
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING
 
-from reactor.core.reports import log_failure
 from reactor.errors import DescriptorClosed
+from reactor.telling.reports import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

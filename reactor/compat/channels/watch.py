@@ -47,7 +47,7 @@ from reactor.compat.channels.registration import (
 from reactor.core.loop import Loop
 from reactor.errors import ReactorClosed
 from reactor.limits import ACCEPT_BACKOFF
-from reactor.net.acceptor import Reserve
+from reactor.net.connections.acceptor import Reserve
 
 if TYPE_CHECKING:
     from typing import Any

@@ -33,10 +33,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from reactor.compat.serving.server_selector import ServerSelector
-from reactor.core.reports import logger
 from reactor.limits import ACCEPT_BACKOFF
-from reactor.net.acceptor import EXHAUSTED
+from reactor.net.connections.acceptor import EXHAUSTED
 from reactor.printable import printable
+from reactor.telling.reports import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

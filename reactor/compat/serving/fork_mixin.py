@@ -2,7 +2,7 @@
 
 The child is a copy of the server: it has the connection, answers the request and ends without returning.  It also
 has a copy of the loop that waits in the parent, and that is safe, because an open loop lets go of its poller in
-every child (see ``reactor.core.forking``).
+every child (see ``reactor.core.process.forking``).
 
 Children that have ended stay zombies until their parent asks for them.  That happens after every round of
 ``serve_forever``; when ``max_children`` are at work, the server waits for one of them before it goes on.  The

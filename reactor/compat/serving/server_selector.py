@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from reactor.core.loop import Loop
 from reactor.errors import ReactorClosed
 from reactor.limits import ACCEPT_BACKOFF
-from reactor.net.acceptor import EXHAUSTED, GONE
+from reactor.net.connections.acceptor import EXHAUSTED, GONE
 
 if TYPE_CHECKING:
     from typing import Any, Self

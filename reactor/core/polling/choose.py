@@ -18,7 +18,7 @@ from reactor.errors import SelectorUnavailable
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 #: The environment variable that decides when the argument does not.
 VARIABLE = "REACTOR_SELECTOR"

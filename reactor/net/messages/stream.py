@@ -37,8 +37,8 @@ from selectors import EVENT_WRITE
 from reactor.errors import MessageTooLong, OptionError, PayloadRefused, TransportClosed
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES, STREAM_SECONDS
-from reactor.net.outgoing import NO_SIGNAL, frozen
-from reactor.net.transport import Transport
+from reactor.net.stream.outgoing import NO_SIGNAL, frozen
+from reactor.net.stream.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.core.ops import Ops
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
+    from reactor.ops import Ops
 
 #: What a waiting message counts in addition to its bytes, so that empty ones cannot fill the memory either.
 ENTRY_BYTES = 128
@@ -94,7 +94,7 @@ class MessageStream(Transport):
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         sock: socket.socket,
         protocol: Any,
         peer: Any = None,
@@ -104,10 +104,10 @@ class MessageStream(Transport):
         limit: int = getattr(protocol, "max_message_size", SCRATCH_BYTES)
         if not limit >= 1:
             raise OptionError(f"max_message_size is a positive number of bytes, not {limit!r}")
-        super().__init__(hub, sock, protocol, peer, watermarks, on_lost)
+        super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         self._limit = limit
-        is_small = limit <= len(hub.scratch)
-        self._buffer = hub.scratch[:limit] if is_small else memoryview(bytearray(limit))
+        is_small = limit <= len(shared.scratch)
+        self._buffer = shared.scratch[:limit] if is_small else memoryview(bytearray(limit))
         self._queue: deque[bytes] = deque()
         self._pending_bytes = 0
 
@@ -122,11 +122,11 @@ class MessageStream(Transport):
     def _on_readable(self) -> None:
         """Take a batch of messages, but not more bytes than a stream may, nor for longer."""
         left = SCRATCH_BYTES
-        turn = self._hub.loop.registry.turn
-        stop_at = self._hub.clock() + STREAM_SECONDS
+        turn = self._shared.loop.registry.turn
+        stop_at = self._shared.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
-                size = receive_message(self._hub.ops, self.sock, self._buffer)
+                size = receive_message(self._shared.ops, self.sock, self._buffer)
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionResetError as exc:
@@ -144,7 +144,7 @@ class MessageStream(Transport):
                 self._on_message(size)
             left -= max(size, 0)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
-            if left <= 0 or not self.is_reading() or self._hub.loop.registry.turn != turn or self._hub.clock() >= stop_at:
+            if left <= 0 or not self.is_reading() or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
                 return
 
     def _on_message(self, size: int) -> None:
@@ -152,12 +152,12 @@ class MessageStream(Transport):
         if size > self._limit:
             self.fail(MessageTooLong(f"a message of more than {self._limit} bytes arrived, and its end is lost"))
             return
-        if self._hub.probe is not None:
-            self._hub.probe.received(self, size)
+        if self._shared.probe is not None:
+            self._shared.probe.received(self, size)
         self._deliver(self._protocol.message_received, self._buffer[:size].tobytes())
 
     def _discard(self, buffer: memoryview) -> int:
-        size = receive_message(self._hub.ops, self.sock, buffer)
+        size = receive_message(self._shared.ops, self.sock, buffer)
         return 0 if size == END else max(size, 1)
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class MessageStream(Transport):
             if not self._is_closing and self._error is None:
                 raise TransportClosed("send_message() after write_eof(): this side has said that it sends no more")
             return
-        self._hub.loop.check()
+        self._shared.loop.check()
         if len(data) > self._limit:
             raise PayloadRefused(f"a message of {len(data)} bytes exceeds max_message_size, {self._limit}")
         if self._queue:
@@ -197,8 +197,8 @@ class MessageStream(Transport):
             self._on_unwritable(exc)
             return True
         self.note_progress()
-        if self._hub.probe is not None:
-            self._hub.probe.sent(self, len(data))
+        if self._shared.probe is not None:
+            self._shared.probe.sent(self, len(data))
         return True
 
     def _check_room(self, size: int) -> None:
@@ -217,7 +217,7 @@ class MessageStream(Transport):
         self._queue.append(data)
         self._pending_bytes += len(data) + ENTRY_BYTES
         if len(self._queue) == 1:
-            self._hub.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
         self._check_watermarks()
 
     def _flush(self) -> None:
@@ -233,7 +233,7 @@ class MessageStream(Transport):
         if self._is_lost or self._error is not None:
             return
         if not self._queue:
-            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         is_last = self._is_write_ended
         self._check_watermarks()
         if is_last and not self._queue:
@@ -249,4 +249,4 @@ class MessageStream(Transport):
         if self._queue:
             self._queue.clear()
             self._pending_bytes = 0
-            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)

@@ -20,7 +20,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
 from reactor.errors import AddressError
-from reactor.net.addresses import checked_host, numeric_family
+from reactor.net.sockets.addresses import checked_host, numeric_family
 
 
 class HostTable(MutableMapping[str, "list[str]"]):

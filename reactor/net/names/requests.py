@@ -23,8 +23,8 @@ from functools import partial
 
 from reactor.errors import AddressError
 from reactor.limits import MAX_HOST_NAME
-from reactor.net.addresses import checked_host, checked_port, numeric_family
 from reactor.net.names.failures import HOST, NAME, SERVICE, Kind, no_data
+from reactor.net.sockets.addresses import checked_host, checked_port, numeric_family
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.core.ops import Ops
     from reactor.net.names.host_table import HostTable
+    from reactor.ops import Ops
 
     #: Family, kind, protocol and socket address.
     Target = tuple[int, int, int, Any]

@@ -38,7 +38,7 @@ from reactor.errors import (
 from reactor.framing.length import LengthPrefixed
 from reactor.limits import CONNECT_TIMEOUT
 from reactor.net.protocol import FramedProtocol
-from reactor.net.sendfile import FileSender
+from reactor.net.stream.sendfile import FileSender
 from reactor.service.counters import counted
 from reactor.service.gate import abort_connecting, client_factory
 from reactor.service.upload import messages
@@ -63,9 +63,9 @@ if TYPE_CHECKING:
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
-    from reactor.net.connector import Connector
+    from reactor.net.connections.connector import Connector
     from reactor.net.reactor import Reactor
-    from reactor.net.sendfile import Files
+    from reactor.net.stream.sendfile import Files
 
 #: Seconds without a word of the server, or a byte that it takes, after which a client gives up.
 TIMEOUT = 60.0

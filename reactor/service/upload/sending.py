@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from reactor.net.sendfile import FileSender
+    from reactor.net.stream.sendfile import FileSender
     from reactor.service.upload.source import Source
     from reactor.service.workers import Workers
 

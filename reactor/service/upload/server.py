@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.net.reactor import Reactor
-    from reactor.net.stream import Stream
+    from reactor.net.stream.stream import Stream
     from reactor.service.upload.messages import Reason
     from reactor.service.upload.transfer import Transfer
 

@@ -22,7 +22,7 @@ import os
 import socket
 from selectors import EVENT_WRITE
 
-from reactor.net.socket_options import INTERNET, SocketOptions, set_reset_on_close
+from reactor.net.sockets.options import INTERNET, SocketOptions, set_reset_on_close
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Handle, Timer
-    from reactor.net.hub import Hub
     from reactor.net.names.requests import Target
+    from reactor.net.shared import Shared
 
     #: ``then(attempt, exc)``: *exc* is None if the attempt's socket is connected.
     Then = Callable[["Attempt", Exception | None], object]
@@ -48,10 +48,10 @@ PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EWOUL
 class Attempt:
     """One socket on its way to one address; ``then`` is called from the loop, once, unless it is closed before."""
 
-    __slots__ = ("_hub", "_later", "_then", "address", "sock")
+    __slots__ = ("_shared", "_later", "_then", "address", "sock")
 
-    def __init__(self, hub: Hub, sock: socket.socket, address: Any, then: Then) -> None:
-        self._hub = hub
+    def __init__(self, shared: Shared, sock: socket.socket, address: Any, then: Then) -> None:
+        self._shared = shared
         self._then = then
         self._later: Handle | Timer | None = None
         self.sock = sock
@@ -62,13 +62,13 @@ class Attempt:
         """Drop the attempt: unregister first, then close.  Idempotent."""
         if self._later is not None:
             self._later.cancel()
-        self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+        self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         self.sock.close()
 
     def _connect(self) -> None:
         """Ask for the connection, and arrange for the answer."""
         number = self.sock.connect_ex(self.address)
-        loop = self._hub.loop
+        loop = self._shared.loop
         if number in PENDING:
             # TCP's handshake is under way.  The kernel says "writable" when it has ended, well or badly.
             loop.registry.add(self.sock, EVENT_WRITE, self._on_writable)
@@ -80,7 +80,7 @@ class Attempt:
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
-        self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+        self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
@@ -105,7 +105,7 @@ class Attempt:
 
 
 def open_attempt(
-    hub: Hub, target: Target, local: tuple[int, Any] | None, options: SocketOptions, then: Then
+    shared: Shared, target: Target, local: tuple[int, Any] | None, options: SocketOptions, then: Then
 ) -> Attempt:
     """Begin to connect to *target*, from *local* (family, 0 for any, and address) if given; see ``Attempt`` for
     *then*.
@@ -115,14 +115,14 @@ def open_attempt(
     family, kind, proto, address = target
     if local is not None and local[0] not in (0, family):
         raise OSError(errno.EAFNOSUPPORT, "the local address is of another family")
-    sock = hub.ops.socket(family, kind, proto)
+    sock = shared.ops.socket(family, kind, proto)
     try:
         options.apply_stream(sock)
         if local is not None:
             _bind(sock, local[1])
-        return Attempt(hub, sock, address, then)
+        return Attempt(shared, sock, address, then)
     except BaseException:
-        hub.loop.registry.remove(sock, EVENT_WRITE)
+        shared.loop.registry.remove(sock, EVENT_WRITE)
         sock.close()
         raise
 

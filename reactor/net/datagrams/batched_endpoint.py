@@ -24,20 +24,20 @@ from errno import EAGAIN, EINTR
 
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, STREAM_SECONDS
-from reactor.net.batch import KNOWN_ADDRESSES
-from reactor.net.datagram import DatagramEndpoint
+from reactor.net.datagrams.batch import KNOWN_ADDRESSES
+from reactor.net.datagrams.endpoint import DatagramEndpoint
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.net.batch import Arrival, Batch, Posting
-    from reactor.net.hub import Hub
+    from reactor.net.datagrams.batch import Arrival, Batch, Posting
+    from reactor.net.shared import Shared
 
 
 def make_endpoint(
-    hub: Hub,
+    shared: Shared,
     sock: socket.socket,
     protocol: Any,
     *,
@@ -51,15 +51,15 @@ def make_endpoint(
     """
     if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(sock, socket.socket):
         try:
-            batch = hub.batch()
+            batch = shared.batch()
         except BaseException:
             sock.close()
             raise
         if batch is not None:
-            endpoint: DatagramEndpoint = BatchedEndpoint(hub, sock, protocol, batch, watermarks)
+            endpoint: DatagramEndpoint = BatchedEndpoint(shared, sock, protocol, batch, watermarks)
             endpoint.start()
             return endpoint
-    endpoint = DatagramEndpoint(hub, sock, protocol, watermarks=watermarks, unix_path=unix_path)
+    endpoint = DatagramEndpoint(shared, sock, protocol, watermarks=watermarks, unix_path=unix_path)
     endpoint.start()
     return endpoint
 
@@ -70,7 +70,7 @@ class BatchedEndpoint(DatagramEndpoint):
     __slots__ = ("_arrived", "_batch", "_corked", "_known")
 
     def __init__(
-        self, hub: Hub, sock: socket.socket, protocol: Any, batch: Batch, watermarks: Watermarks
+        self, shared: Shared, sock: socket.socket, protocol: Any, batch: Batch, watermarks: Watermarks
     ) -> None:
         self._batch = batch
         #: What has yet to be delivered, the first at the end.
@@ -79,7 +79,7 @@ class BatchedEndpoint(DatagramEndpoint):
         self._known: dict[Any, tuple[Any, bytes]] = {}
         #: Replies that leave together; None outside of a delivery.
         self._corked: list[Posting] | None = None
-        super().__init__(hub, sock, protocol, watermarks=watermarks)
+        super().__init__(shared, sock, protocol, watermarks=watermarks)
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class BatchedEndpoint(DatagramEndpoint):
         was_halted = self.is_halted
         super().resume_reading()
         if self._arrived and was_halted and not self.is_halted and self._corked is None:
-            self._hub.loop.call_soon(self._hand_on)
+            self._shared.loop.call_soon(self._hand_on)
 
     def _on_readable(self) -> None:
         if not self._arrived:
@@ -105,11 +105,11 @@ class BatchedEndpoint(DatagramEndpoint):
         """Deliver what has arrived, and send what is said to it."""
         arrived = self._arrived
         self._corked = []
-        is_probed = self._hub.loop.probe is not None
-        counters = self._hub.counters
+        is_probed = self._shared.loop.probe is not None
+        counters = self._shared.counters
         try:
-            turn = self._hub.loop.registry.turn
-            stop_at = self._hub.clock() + STREAM_SECONDS
+            turn = self._shared.loop.registry.turn
+            stop_at = self._shared.clock() + STREAM_SECONDS
             while arrived and not self.is_halted:
                 data, address = arrived.pop()
                 if isinstance(data, int):
@@ -123,13 +123,13 @@ class BatchedEndpoint(DatagramEndpoint):
                         self._protocol.datagram_received(data, address)
                     except BaseException as exc:
                         self._on_raised(exc, self._protocol.datagram_received)
-                if self._hub.loop.registry.turn != turn:
+                if self._shared.loop.registry.turn != turn:
                     arrived.clear()  # a callback has forked: in its child the rest is the parent's
-                elif self._hub.clock() >= stop_at:
+                elif self._shared.clock() >= stop_at:
                     break
         finally:
             if arrived and not self.is_halted:  # it took its time, or KeyboardInterrupt struck: nothing is lost for it
-                self._hub.loop.call_soon(self._hand_on)
+                self._shared.loop.call_soon(self._hand_on)
             corked, self._corked = self._corked, None
             self._transmit_all(corked)
 
@@ -138,7 +138,7 @@ class BatchedEndpoint(DatagramEndpoint):
     def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
         """As on the plain path.  An address that was good once is not checked again."""
         corked = self._corked
-        loop = self._hub.loop
+        loop = self._shared.loop
         if (
             corked is None or type(data) is not bytes or self._queue or self._is_closing
             or loop.thread_id() != loop.owner
@@ -198,8 +198,8 @@ class BatchedEndpoint(DatagramEndpoint):
                 del corked[0]
 
     def _on_sent(self, postings: list[Posting]) -> None:
-        self._hub.counters.datagrams_sent += len(postings)
-        probe = self._hub.loop.probe
+        self._shared.counters.datagrams_sent += len(postings)
+        probe = self._shared.loop.probe
         if probe is not None:
             for data, _, _ in postings:
                 probe.sent(self, len(data))

@@ -21,22 +21,22 @@ import socket
 from collections.abc import Callable, Iterable
 
 from reactor.errors import AddressError, BindFailed, OptionError, ResolutionFailed, os_error_text
-from reactor.net.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
-from reactor.net.socket_options import (
+from reactor.net.sockets.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
+from reactor.net.sockets.options import (
     DEFAULT_OPTIONS,
     PeerCredentials,
     SocketOptions,
     peer_credentials,
     set_reset_on_close,
 )
-from reactor.net.unix_path import bind_unix_path, remove_unix_path
+from reactor.net.sockets.unix_paths import bind_unix_path, remove_unix_path
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
     #: Family, kind, protocol and socket address: getaddrinfo(3) without the canonical name.
     Target = tuple[int, int, int, Any]
@@ -205,7 +205,7 @@ def _bind_failed(ops: Ops, kind: int, address: Any, exc: OSError) -> BindFailed:
 def _holder(ops: Ops, kind: int, host: str, port: int) -> str | None:
     """Return who has the port; None if that cannot be found out, or where nothing more can be loaded."""
     try:
-        from reactor.net.port_holder import find_port_holder
+        from reactor.net.sockets.port_holder import find_port_holder
     except (ImportError, OSError):
         return None
     return find_port_holder(ops, kind, host, port)

@@ -36,9 +36,9 @@ from reactor.errors import TransportClosed, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import CORK_BYTES, CROWDED_BYTES, SCRATCH_BYTES, STREAM_SECONDS, TURN_BYTES, TURN_FRAMES
-from reactor.net.outbox import NO_OUTBOX, Outbox
-from reactor.net.outgoing import NO_SIGNAL, frozen, transmit
-from reactor.net.transport import Transport
+from reactor.net.stream.outbox import NO_OUTBOX, Outbox
+from reactor.net.stream.outgoing import NO_SIGNAL, frozen, transmit
+from reactor.net.stream.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from reactor.errors import FramingError
     from reactor.framing.codec import Codec
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
 
 #: Frames that a stream delivers from one look at the clock to the next: so many at first, and so many at most.
 FIRST_FRAMES = 4
@@ -66,17 +66,17 @@ class Stream(Transport):
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         sock: socket.socket,
         protocol: Any,
         peer: Any = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
-        super().__init__(hub, sock, protocol, peer, watermarks, on_lost)
+        super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         #: Whose buffers are received into; None: the one that all streams share.
         self._buffers = buffers_of(protocol)
-        self.outbox = Outbox(hub.loop)
+        self.outbox = Outbox(shared.loop)
         #: The number of the format by which the pump may cut what arrives; UNKNOWN: by none.
         self._cut_format = UNKNOWN
         #: What was received and has yet to be delivered: calls that do so.  They come before what the kernel has.
@@ -97,7 +97,7 @@ class Stream(Transport):
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             buffers = buffers_of(protocol)
             self._protocol = protocol
             self._cut_format = UNKNOWN
@@ -112,7 +112,7 @@ class Stream(Transport):
         """
         if self._is_lost or not codec.takes_any:
             return NO_OUTBOX
-        pump = self._hub.pump
+        pump = self._shared.pump
         format = UNKNOWN if pump is None else pump.format_of(codec)
         self.outbox = self.outbox.succeed(codec, format)
         is_own = protocol is self._protocol and protocol.is_cut_here
@@ -133,7 +133,7 @@ class Stream(Transport):
         if self._held is None:
             super().resume_reading()
         elif not self._is_closing:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self.is_halted = False
             self._go_on_soon()
 
@@ -146,9 +146,9 @@ class Stream(Transport):
 
         The pump forgets what it was told whenever anybody changes what is watched on the descriptor.
         """
-        pump = self._hub.pump
+        pump = self._shared.pump
         if pump is not None and not self._is_lost:
-            key = self._hub.loop.registry.key_of(self.sock.fileno())
+            key = self._shared.loop.registry.key_of(self.sock.fileno())
             if key is None or key.data.reader != self._on_readable:
                 return
             if self._buffers is None and not self._is_crowded:
@@ -167,7 +167,7 @@ class Stream(Transport):
         if self._buffers is not None:
             self._fill_buffers()
             return
-        scratch = self._hub.scratch
+        scratch = self._shared.scratch
         was_crowded = self._is_crowded
         if was_crowded:
             # It has sent more frames than a turn has room for: take less of them, until it is uncrowded again.
@@ -193,8 +193,8 @@ class Stream(Transport):
     def _fill_buffers(self) -> None:
         """Receive into buffers of the protocol's, as long as they are filled, up to ``TURN_BYTES``."""
         left = TURN_BYTES
-        turn = self._hub.loop.registry.turn
-        while left > 0 and self._buffers is not None and self._may_take() and self._hub.loop.registry.turn == turn:
+        turn = self._shared.loop.registry.turn
+        while left > 0 and self._buffers is not None and self._may_take() and self._shared.loop.registry.turn == turn:
             view = self._lent_view()
             if view is None:
                 return
@@ -236,7 +236,7 @@ class Stream(Transport):
         if self.is_halted or self._held is not None:
             self._hold(partial(self.arrived, data, frames, size))
             return
-        if self._idle is not None or self._hub.probe is not None:
+        if self._idle is not None or self._shared.probe is not None:
             self._note_arrival(size or len(data))
         if self._buffers is not None:
             self._copy_into_buffers(memoryview(data))
@@ -244,19 +244,19 @@ class Stream(Transport):
             self._deliver(self._protocol.data_received, data)
         else:
             self._deliver(self._protocol.cut_received, frames, data)
-        if self._cut_format > RAW and data and not self._is_lost and self._hub.pump is not None:
-            self._hub.pump.hint(self.sock.fileno(), self, self._wanted_format())
+        if self._cut_format > RAW and data and not self._is_lost and self._shared.pump is not None:
+            self._shared.pump.hint(self.sock.fileno(), self, self._wanted_format())
 
     def _note_arrival(self, size: int) -> None:
         if self._idle is not None:
             self.note_progress()
-        if self._hub.probe is not None:
-            self._hub.probe.received(self, size)
+        if self._shared.probe is not None:
+            self._shared.probe.received(self, size)
 
     def take_in(self, data: bytes) -> None:
         """Hand *data* on as if it had just arrived: what somebody who read from this connection before has left."""
         if not self._is_closing:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self.arrived(data)
 
     def end_arrived(self, size: int) -> None:
@@ -346,14 +346,14 @@ class Stream(Transport):
 
     def _stop_taking(self) -> None:
         """Leave what comes in the kernel until what is held has been delivered."""
-        self._hub.loop.registry.remove(self.sock, EVENT_READ)
+        self._shared.loop.registry.remove(self.sock, EVENT_READ)
         if not self.is_halted:
             self._go_on_soon()
 
     def _go_on_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._hub.loop.call_soon(self._go_on)
+            self._shared.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         """Deliver the first of what is held: this stream's share of this turn."""
@@ -389,7 +389,7 @@ class Stream(Transport):
         if protocol.is_batched and len(frames) <= MOST_FRAMES and fault is None:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
-        turn = self._hub.loop.registry.turn
+        turn = self._shared.loop.registry.turn
         pending = iter(frames)
         outer, self._delivering = self._delivering, frames
         try:
@@ -402,7 +402,7 @@ class Stream(Transport):
         finally:
             self._delivering = outer
         rest = list(pending)
-        if (not rest and fault is None) or self._is_closing or self._hub.loop.registry.turn != turn:
+        if (not rest and fault is None) or self._is_closing or self._shared.loop.registry.turn != turn:
             return  # in a child that was forked in their midst the rest is its parent's
         if rest or not self._may_take():
             self._hold_frames(protocol, rest, fault)
@@ -411,7 +411,7 @@ class Stream(Transport):
 
     def _deliver_some(self, protocol: Any, pending: Iterator[bytes]) -> None:
         """Deliver frames until this stream has had its share of the turn, or there are none left."""
-        clock = self._hub.clock
+        clock = self._shared.clock
         left, stop_at = TURN_FRAMES, clock() + STREAM_SECONDS
         while left > 0:
             count = self._pace
@@ -465,7 +465,7 @@ class Stream(Transport):
         finally:
             if is_corked_here:
                 # What was written leaves now; while the pump delivers, along with what others have to say.
-                outbox, pump = self.outbox, self._hub.pump
+                outbox, pump = self.outbox, self._shared.pump
                 if not outbox.corked and outbox.pending is None:
                     outbox.corked = None
                     outbox.room = -1
@@ -498,7 +498,7 @@ class Stream(Transport):
         elif self._is_write_ended:
             self._refuse_write()
         else:
-            self._hub.loop.check()
+            self._shared.loop.check()
             if data:
                 self._write_all([data])
 
@@ -508,7 +508,7 @@ class Stream(Transport):
         if self._is_write_ended:
             self._refuse_write()
             return
-        self._hub.loop.check()
+        self._shared.loop.check()
         if pieces:
             self._write_all(pieces)
 
@@ -531,9 +531,9 @@ class Stream(Transport):
             self._check_watermarks()
         elif self.outbox.corked is None and self.outbox.pending is not None:
             self._flush()
-            if self._hub.loop.is_running() and self.outbox.cork():
+            if self._shared.loop.is_running() and self.outbox.cork():
                 # The first write of this turn went out at once; collect what follows until the turn ends.
-                self._hub.loop.call_at_turn_end(self.uncork)
+                self._shared.loop.call_at_turn_end(self.uncork)
 
     def uncork(self) -> None:
         """Send what was collected."""
@@ -541,7 +541,7 @@ class Stream(Transport):
         corked = outbox.uncork()
         if corked:
             data = outbox.joined(corked)
-            if outbox.pending is None and self._hub.probe is None:
+            if outbox.pending is None and self._shared.probe is None:
                 # What is below would do the same; this saves 0.3 us a reply.
                 try:
                     sent = self.sock.send(data, NO_SIGNAL)
@@ -583,8 +583,8 @@ class Stream(Transport):
                 sent = transmit(self.sock, outbox.pending, outbox.pending_bytes)
                 if sent and self._idle is not None:
                     self.note_progress()
-                if self._hub.probe is not None:
-                    self._hub.probe.sent(self, sent)
+                if self._shared.probe is not None:
+                    self._shared.probe.sent(self, sent)
                 if not outbox.took(sent):
                     break
         except OSError as exc:
@@ -598,7 +598,7 @@ class Stream(Transport):
         if outbox.pending is not None:
             if not self._is_writing:
                 self._is_writing = True
-                self._hub.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+                self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
                 self._advise_pump()
             self._check_watermarks()
             return
@@ -612,7 +612,7 @@ class Stream(Transport):
     def _stop_writing(self) -> None:
         if self._is_writing:
             self._is_writing = False
-            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
             self._advise_pump()
 
     def _pending_size(self) -> int:

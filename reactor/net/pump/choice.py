@@ -40,7 +40,7 @@ def with_pump(selector: str | BaseSelector | None, environ: Mapping[str, str]) -
     if choice == "off" or (choice == "auto" and wanted(None) == "pure"):
         return selector
     try:
-        from reactor.net.pump import Pump  # it is not loaded by those who have none
+        from reactor.net.pump.pump import Pump  # it is not loaded by those who have none
 
         return Pump()
     except ImportError as exc:

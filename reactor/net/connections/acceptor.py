@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     import socket
     from typing import Any, Protocol
 
-    from reactor.core.counters import Counters
     from reactor.core.handles import Timer
-    from reactor.core.ops import Ops
     from reactor.core.registry import Registry
-    from reactor.core.reports import Reports
+    from reactor.ops import Ops
+    from reactor.telling.counters import Counters
+    from reactor.telling.reports import Reports
 
     class Host(Protocol):
         """What an acceptor needs of its loop."""

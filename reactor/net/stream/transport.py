@@ -33,8 +33,8 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.errors import IdleTimeout, OptionError, PeerError, WriteBufferFull
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.net.addresses import compact_address, expanded_address, format_address
-from reactor.net.sockets import peer_credentials, set_reset_on_close
+from reactor.net.sockets.addresses import compact_address, expanded_address, format_address
+from reactor.net.sockets.opening import peer_credentials, set_reset_on_close
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Timer
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
 
 
 class Transport(ABC):
     """One open socket and the protocol that is told of it; *on_lost* is called when the descriptor is closed."""
 
     __slots__ = (
-        "_error", "_has_eof", "_hub", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
+        "_error", "_has_eof", "_shared", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
         "_is_write_paused", "_on_lost", "_peer", "_protocol", "_watermarks", "is_halted", "sock",
     )  # fmt: skip
 
@@ -59,14 +59,14 @@ class Transport(ABC):
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         sock: socket.socket,
         protocol: Any,
         peer: Any = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
-        self._hub = hub
+        self._shared = shared
         self.sock = sock
         self._protocol = protocol
         self._peer = compact_address(peer)
@@ -86,7 +86,7 @@ class Transport(ABC):
 
     def start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
-        self._hub.opened(self)
+        self._shared.opened(self)
         try:
             self._deliver(self._protocol.connection_made, self)
             if not self.is_halted:
@@ -108,7 +108,7 @@ class Transport(ABC):
     def set_protocol(self, protocol: Any) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._protocol = protocol
 
     def is_closing(self) -> bool:
@@ -140,35 +140,35 @@ class Transport(ABC):
                 return peer_credentials(self.sock)
         except (OSError, OptionError):
             return default
-        return self._hub.extra.get(self, {}).get(name, default)
+        return self._shared.extra.get(self, {}).get(name, default)
 
     def set_extra_info(self, name: str, value: object) -> None:
         """Have ``get_extra_info`` return *value* for *name*, as long as the connection lives."""
         if not self._is_lost:
-            self._hub.loop.check()
-            self._hub.extra.setdefault(self, {})[name] = value
+            self._shared.loop.check()
+            self._shared.extra.setdefault(self, {})[name] = value
 
     # -- whether it is received --------------------------------------------------------------------------------
 
     def pause_reading(self) -> None:
         """Take nothing more from the socket: soon its peer cannot send any more either."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             if not self.is_halted:
                 self.is_halted = True
-                self._hub.loop.registry.remove(self.sock, EVENT_READ)
+                self._shared.loop.registry.remove(self.sock, EVENT_READ)
 
     def resume_reading(self) -> None:
         """Take from the socket again."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             if self.is_halted and not self._is_closing:
                 if not self._has_eof:
                     self._watch_reads()
                 self.is_halted = False
 
     def _watch_reads(self) -> None:
-        self._hub.loop.registry.add(self.sock, EVENT_READ, self._on_readable)
+        self._shared.loop.registry.add(self.sock, EVENT_READ, self._on_readable)
 
     @abstractmethod
     def _on_readable(self) -> None:
@@ -177,7 +177,7 @@ class Transport(ABC):
     def _on_eof(self) -> None:
         """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
         self._has_eof = True
-        self._hub.loop.registry.remove(self.sock, EVENT_READ)
+        self._shared.loop.registry.remove(self.sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
             return
@@ -193,16 +193,16 @@ class Transport(ABC):
         if timeout is not None and not timeout > 0:
             raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._stop_idling()
             if timeout is not None:
-                self._idle = self._hub.loop.call_later(timeout, self._on_idle)
+                self._idle = self._shared.loop.call_later(timeout, self._on_idle)
                 self._idle_timeout = timeout
 
     def note_progress(self) -> None:
         """Something moved: the idle timeout begins anew.  For those who send on the socket beside the transport."""
         if self._idle is not None:
-            self._idle.postpone(self._hub.clock() + self._idle_timeout)
+            self._idle.postpone(self._shared.clock() + self._idle_timeout)
 
     def _stop_idling(self) -> None:
         if self._idle is not None:
@@ -210,7 +210,7 @@ class Transport(ABC):
             self._idle = None
 
     def _on_idle(self) -> None:
-        self._hub.counters.idle_timeouts += 1
+        self._shared.counters.idle_timeouts += 1
         self._lose(IdleTimeout(f"no {self.unit} moved for {self._idle_timeout:g} s; the connection is given up"))
 
     # -- how much may wait to be sent --------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Transport(ABC):
             low = high // 4
         watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._watermarks = watermarks
             self._check_watermarks()
 
@@ -234,7 +234,7 @@ class Transport(ABC):
     def get_write_buffer_size(self) -> int:
         """Return what waits to be sent, in bytes; a message or a datagram counts ENTRY_BYTES more than it carries."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
         return self._pending_size()
 
     @abstractmethod
@@ -249,7 +249,7 @@ class Transport(ABC):
         size, cap = self._pending_size(), self._watermarks.cap
         if size <= cap:
             return False
-        self._hub.counters.write_overflows += 1
+        self._shared.counters.write_overflows += 1
         self.fail(WriteBufferFull(
             f"{size} bytes wait for a peer that does not read, more than the cap of {cap}, and more was written: "
             "write no more from pause_writing() to resume_writing(), or raise the cap with watermarks=Watermarks(...)"
@@ -273,7 +273,7 @@ class Transport(ABC):
     def write_eof(self) -> None:
         """Send what waits, then tell the peer that no more comes; reading goes on."""
         if not self._is_write_ended:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._end_outgoing()
             if not self._has_unsent():
                 self._end_writing()
@@ -323,7 +323,7 @@ class Transport(ABC):
     def close(self) -> None:
         """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
         if not self._is_closing:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._halt()
             if not self._has_unsent():
                 self._end_writing()
@@ -331,13 +331,13 @@ class Transport(ABC):
     def abort(self) -> None:
         """End now; what waits to be sent is dropped.  ``connection_lost(None)`` is the next call."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._lose(None)
 
     def reset(self) -> None:
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
             set_reset_on_close(self.sock)
             self._lose(None)
 
@@ -348,10 +348,10 @@ class Transport(ABC):
         """
         if self._is_lost:
             return
-        self._hub.loop.check()
-        self._hub.counters.peer_errors += 1
+        self._shared.loop.check()
+        self._shared.counters.peer_errors += 1
         peer = format_address(self.get_extra_info("peername"))
-        self._hub.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
+        self._shared.reports.fault(type(exc).__name__, f"closed the connection of {peer}: {exc}")
         # A traceback holds the frames of those who found the fault, and these hold what was received.
         self._error = exc.with_traceback(None)
         self._halt()
@@ -366,7 +366,7 @@ class Transport(ABC):
         """The socket is of no more use."""
         reason = self._error or exc
         if isinstance(reason, ConnectionError):
-            self._hub.counters.resets += 1
+            self._shared.counters.resets += 1
         self._lose(reason)
 
     def _halt(self) -> None:
@@ -376,7 +376,7 @@ class Transport(ABC):
         self._end_outgoing()
         if not self.is_halted:
             self.is_halted = True
-            self._hub.loop.registry.remove(self.sock, EVENT_READ)
+            self._shared.loop.registry.remove(self.sock, EVENT_READ)
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -386,24 +386,24 @@ class Transport(ABC):
         self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
-        self._hub.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
+        self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
-        self._hub.loop.call_soon(self._finish, exc, linger)
+        self._shared.loop.call_soon(self._finish, exc, linger)
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
-        self._hub.closed(self, exc)
+        self._shared.closed(self, exc)
         try:
             self._tell("connection_lost", exc)
         finally:
             self._protocol = None
-            self._hub.extra.pop(self, None)
+            self._shared.extra.pop(self, None)
             self._release(linger)
 
     def _release(self, linger: bool) -> None:
         """Close the socket: now, or when the peer is done, see ``linger``."""
-        self._hub.counters.closed_streams += 1
+        self._shared.counters.closed_streams += 1
         if linger:
-            self._hub.lingering.take(self.sock, self._discard, self._on_released)
+            self._shared.lingering.take(self.sock, self._discard, self._on_released)
         else:
             self.sock.close()
             self._on_released()
@@ -444,5 +444,5 @@ class Transport(ABC):
         if isinstance(exc, PeerError):
             self.fail(exc)
         else:
-            self._hub.reports.failure(exc, method)
+            self._shared.reports.failure(exc, method)
             self._lose(exc)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from reactor.framing.seam import RAW
 from reactor.limits import CORK_BYTES
-from reactor.net.outgoing import Buffer, drop_sent
+from reactor.net.stream.outgoing import Buffer, drop_sent
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 

@@ -21,7 +21,7 @@ Loop thread.  Read next: ``stream``, for ``fail`` and ``set_idle_timeout``.
 from __future__ import annotations
 
 from reactor.errors import OperationTimeout, OptionError
-from reactor.net.socket_options import checked_seconds
+from reactor.net.sockets.options import checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 

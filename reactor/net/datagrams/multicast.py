@@ -16,15 +16,15 @@ import socket
 import struct
 
 from reactor.errors import AddressError, BindFailed, OptionError, os_error_text
-from reactor.net.addresses import numeric_family
+from reactor.net.sockets.addresses import numeric_family
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from reactor.core.ops import Ops
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
+    from reactor.ops import Ops
 
     #: An interface: its number, its name ("eth0"), or its IPv4 address; None lets the routing table decide.
     Interface = int | str | None
@@ -46,11 +46,11 @@ ADVICE = {
 
 
 class MulticastMember:
-    """What an endpoint can do about multicast; it brings its socket and its hub."""
+    """What an endpoint can do about multicast; it brings its socket and its shared."""
 
     __slots__ = ()
 
-    _hub: Hub
+    _shared: Shared
     sock: socket.socket
 
     def join_group(self, group: str, interface: Interface = None) -> None:
@@ -59,13 +59,13 @@ class MulticastMember:
         Raises AddressError if *group* is no such address, BindFailed (ENODEV, EADDRINUSE...) if the kernel refuses,
         WrongThread and ReactorClosed.
         """
-        self._hub.loop.check()
-        join_group(self._hub.ops, self.sock, group, interface)
+        self._shared.loop.check()
+        join_group(self._shared.ops, self.sock, group, interface)
 
     def leave_group(self, group: str, interface: Interface = None) -> None:
         """Stop receiving what is sent to *group*; *interface* and errors as for ``join_group``."""
-        self._hub.loop.check()
-        leave_group(self._hub.ops, self.sock, group, interface)
+        self._shared.loop.check()
+        leave_group(self._shared.ops, self.sock, group, interface)
 
     def set_multicast(
         self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
@@ -75,11 +75,11 @@ class MulticastMember:
 
         Raises OptionError, BindFailed, WrongThread and ReactorClosed.
         """
-        self._hub.loop.check()
+        self._shared.loop.check()
         if hops is not None:
             check_distance(hops)  # before the interface is changed: a refused call changes nothing
         if interface is not None:
-            set_interface(self._hub.ops, self.sock, interface)
+            set_interface(self._shared.ops, self.sock, interface)
         if hops is not None:
             set_distance(self.sock, hops)
         if loop is not None:

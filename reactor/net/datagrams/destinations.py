@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 
 from reactor.errors import AddressError
-from reactor.net.addresses import (
+from reactor.net.sockets.addresses import (
     checked_port,
     checked_unix_path,
     format_address,

@@ -18,11 +18,11 @@ from socket import SOCK_SEQPACKET
 
 from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.net.addresses import checked_unix_path, format_address
-from reactor.net.factories import MESSAGES, STREAM, Kind, checked_protocol
-from reactor.net.socket_options import checked_seconds
-from reactor.net.sockets import remove_unix_path
-from reactor.net.stream import Stream
+from reactor.net.connections.factories import MESSAGES, STREAM, Kind, checked_protocol
+from reactor.net.sockets.addresses import checked_unix_path, format_address
+from reactor.net.sockets.opening import remove_unix_path
+from reactor.net.sockets.options import checked_seconds
+from reactor.net.stream.stream import Stream
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from reactor.net.acceptor import Acceptor
-    from reactor.net.hub import Hub
-    from reactor.net.socket_options import SocketOptions
+    from reactor.net.connections.acceptor import Acceptor
+    from reactor.net.shared import Shared
+    from reactor.net.sockets.options import SocketOptions
 
 #: Linux gives an accepted socket the options of the listening one, so they are set once and not for each
 #: connection.
@@ -49,13 +49,13 @@ class Listener:
     """
 
     __slots__ = (
-        "_acceptors", "_factory", "_hub", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
+        "_acceptors", "_factory", "_shared", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
         "_options", "_sockets", "_transport", "_unix_path", "_watermarks", "accepted", "connections",
     )  # fmt: skip
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         sockets: Sequence[socket.socket],
         factory: Callable[[], Any],
         options: SocketOptions,
@@ -65,11 +65,11 @@ class Listener:
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        loop: Any = hub.loop  # the Reactor, a later file: it shares one reserve among all its acceptors
+        loop: Any = shared.loop  # the Reactor, a later file: it shares one reserve among all its acceptors
         loop.check()
         self._max_connections = checked_limit(max_connections)
         self._idle_timeout = checked_seconds("idle_timeout", idle_timeout)
-        self._hub = hub
+        self._shared = shared
         self._sockets = list(sockets)
         self._factory = factory
         #: What is made of a connection: the sockets are all of one kind.
@@ -80,13 +80,13 @@ class Listener:
         self._unix_path: tuple[str | bytes, tuple[int, int] | None] | None = None
         if unix_path is not None:
             path = checked_unix_path(unix_path)
-            self._unix_path = (path, hub.ops.path_identity(path))
+            self._unix_path = (path, shared.ops.path_identity(path))
         self.connections = 0
         self.accepted = 0
         self._is_paused = False
         self._is_closed = False
         self._acceptors: list[Acceptor] = []
-        hub.opened(self)
+        shared.opened(self)
         try:
             for sock in self._sockets:
                 self._acceptors.append(loop.add_acceptor(sock, self._on_accepted))
@@ -126,21 +126,21 @@ class Listener:
 
     @max_connections.setter
     def max_connections(self, limit: int | None) -> None:
-        self._hub.loop.check()
+        self._shared.loop.check()
         self._max_connections = checked_limit(limit)
         self._pause_or_resume()
 
     def pause(self) -> None:
         """Leave new connections in the kernel's queue until ``resume``.  Closed, it does nothing."""
         if not self._is_closed:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._is_paused = True
             self._pause_or_resume()
 
     def resume(self) -> None:
         """Take connections again, as far as ``max_connections`` allows.  Closed, it does nothing."""
         if not self._is_closed:
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._is_paused = False
             self._pause_or_resume()
 
@@ -155,15 +155,15 @@ class Listener:
         """
         if self._is_closed:
             return
-        self._hub.loop.check()
+        self._shared.loop.check()
         self._is_closed = True
         for acceptor in self._acceptors:
             acceptor.close()
         if self._unix_path is not None:
-            remove_unix_path(self._hub.ops, *self._unix_path)
+            remove_unix_path(self._shared.ops, *self._unix_path)
         for sock in self._sockets:
             sock.close()
-        self._hub.closed(self, None)
+        self._shared.closed(self, None)
 
     abort = close
 
@@ -180,7 +180,7 @@ class Listener:
             self._options.apply_stream(sock)
         # What raises before the count is raised costs this client its connection: the acceptor closes the socket.
         protocol = checked_protocol(self._factory(), self._factory, self._kind)
-        stream = self._transport(self._hub, sock, protocol, address, self._watermarks, self._on_lost)
+        stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_lost)
         self.accepted += 1
         self.connections += 1
         if self._is_full():
@@ -191,8 +191,8 @@ class Listener:
             stream.start()
         except SystemLimit as exc:
             # This poller has no room for the descriptor.  The stream has ended; more clients will meet the same.
-            self._hub.counters.shed += 1
-            self._hub.reports.fault("shed", f"closed a new connection: {exc}")
+            self._shared.counters.shed += 1
+            self._shared.reports.fault("shed", f"closed a new connection: {exc}")
 
     def _on_lost(self, stream: object) -> None:
         """The descriptor of one of our connections is closed."""

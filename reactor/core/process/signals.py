@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Any
 
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 
 #: The wakeup descriptors of all reactors of this process: bytes that come there instead of here are no loss.

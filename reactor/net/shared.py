@@ -8,7 +8,7 @@ what it opened, and say how many there are.  Read next: ``stream``.
 from __future__ import annotations
 
 from reactor.limits import SCRATCH_BYTES
-from reactor.net.linger import Lingering
+from reactor.net.sockets.lingering import Lingering
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from reactor.core.loop import Loop
-    from reactor.net.batch import Batch
-    from reactor.net.pump import Pump
+    from reactor.net.datagrams.batch import Batch
+    from reactor.net.pump.pump import Pump
 
     class Transport(Protocol):
-        """What the hub knows of a transport."""
+        """What the shared knows of a transport."""
 
         def abort(self) -> None: ...
 
 
-class Hub:
+class Shared:
     """The shared things: ``loop``, and for brevity its ``ops``, ``clock``, ``counters``, ``reports``; ``scratch``;
     ``transports``."""
 
@@ -60,7 +60,7 @@ class Hub:
         """Return what receives and sends many datagrams in one call, made when it is first asked for; None if there
         is none.  Raises AccelUnavailable if the environment demands it and it cannot be had."""
         if not self._is_batch_sought:
-            from reactor.net.batch import open_batch
+            from reactor.net.datagrams.batch import open_batch
 
             self._batch = open_batch()
             self._is_batch_sought = True

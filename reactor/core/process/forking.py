@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 _open_reactors: WeakSet[Any] = WeakSet()
 _hooked: list[bool] = []

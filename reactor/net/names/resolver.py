@@ -36,7 +36,7 @@ from reactor.net.names.failures import is_lasting
 from reactor.net.names.host_table import HostTable
 from reactor.net.names.lookup import Lookup, Question
 from reactor.net.names.requests import Request
-from reactor.net.socket_options import checked_seconds
+from reactor.net.sockets.options import checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
 
     Callback = Callable[[Any], object] | None
 
@@ -56,20 +56,20 @@ LOOKUP_TIMEOUT = 20.0
 class Worker:
     """A thread with one question."""
 
-    __slots__ = ("_hub", "_question", "is_through", "thread")
+    __slots__ = ("_shared", "_question", "is_through", "thread")
 
-    def __init__(self, hub: Hub, question: Question, then: Callable[[Question, Any], object]) -> None:
-        self._hub = hub
+    def __init__(self, shared: Shared, question: Question, then: Callable[[Question, Any], object]) -> None:
+        self._shared = shared
         self._question = question
         #: The answer is there, and the thread is about to end.
         self.is_through = False
-        self.thread: threading.Thread = hub.ops.start_thread(lambda: self._run(then), "reactor-resolver")
+        self.thread: threading.Thread = shared.ops.start_thread(lambda: self._run(then), "reactor-resolver")
 
     def _run(self, then: Callable[[Question, Any], object]) -> None:
-        answer = self._question.request.ask(self._hub.ops)
+        answer = self._question.request.ask(self._shared.ops)
         self.is_through = True
         try:
-            self._hub.loop.call_soon_threadsafe(then, self._question, answer)
+            self._shared.loop.call_soon_threadsafe(then, self._question, answer)
         except ReactorClosed:
             pass  # there is nobody left who wants to know
 
@@ -87,10 +87,10 @@ class Resolver:
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
     """
 
-    __slots__ = ("_hub", "_questions", "_threads", "_waiting", "_workers", "cache", "hosts")
+    __slots__ = ("_shared", "_questions", "_threads", "_waiting", "_workers", "cache", "hosts")
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self.cache = NameCache()
         self.hosts = HostTable()
         self._threads = RESOLVER_THREADS
@@ -106,7 +106,7 @@ class Resolver:
 
     @threads.setter
     def threads(self, number: int) -> None:
-        self._hub.loop.check()
+        self._shared.loop.check()
         if not (isinstance(number, int) and number >= 1):
             raise OptionError(f"threads is a whole number, at least 1, not {number!r}")
         self._threads = number
@@ -172,7 +172,7 @@ class Resolver:
         self, host: str = "", *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
     ) -> Lookup:
         """Find the complete name of *host*, "": of this machine.  The result is *host* if it has none."""
-        return self._begin(requests.getfqdn(self.hosts, host, self._hub.ops), timeout, callback)
+        return self._begin(requests.getfqdn(self.hosts, host, self._shared.ops), timeout, callback)
 
     def getnameinfo(
         self,
@@ -219,13 +219,13 @@ class Resolver:
 
     def forget(self, host: str) -> None:
         """Forget what was answered about *host*: it turned out to be of no use."""
-        self._hub.loop.check()
+        self._shared.loop.check()
         name = host.lower()
         self.cache.discard(lambda key: key[0] == name)
 
     def _begin(self, request: Request, timeout: float | None, callback: Callback) -> Lookup:
         """Answer *request* with what is known, have the same question's answer serve it too, or have it asked."""
-        loop = self._hub.loop
+        loop = self._shared.loop
         loop.check()
         checked_seconds("timeout", timeout)
         lookup = Lookup(loop, request, callback)
@@ -247,7 +247,7 @@ class Resolver:
 
     def _answer_now(self, lookup: Lookup, request: Request) -> None:
         if not lookup.done():
-            lookup.answer(request.ask(self._hub.ops))
+            lookup.answer(request.ask(self._shared.ops))
 
     # -- what is asked -----------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Resolver:
                 del self._questions[question.request.key]
                 continue
             try:
-                self._workers.append(Worker(self._hub, question, self._on_answered))
+                self._workers.append(Worker(self._shared, question, self._on_answered))
                 busy += 1
             except Exception as exc:  # the system has no thread left, or no memory for one
                 self._pass_on(question, exc)
@@ -294,9 +294,9 @@ class Resolver:
         request = question.request
         self._questions.pop(request.key, None)
         if is_lasting(answer):
-            self.cache.put(request.key, answer, self._hub.loop.time())
+            self.cache.put(request.key, answer, self._shared.loop.time())
         for lookup in question.lookups:
-            self._hub.loop.call_soon(lookup.answer, answer)
+            self._shared.loop.call_soon(lookup.answer, answer)
 
     # -- the end, and a fork -----------------------------------------------------------------------------------
 
@@ -315,8 +315,8 @@ class Resolver:
 
         What they find is dropped.  Idempotent, and allowed after the reactor's end.  Raises WrongThread.
         """
-        if not self._hub.loop.is_closed():
-            self._hub.loop.check()
+        if not self._shared.loop.is_closed():
+            self._shared.loop.check()
         for question in self._questions.values():
             for lookup in list(question.lookups):
                 lookup.cancel()

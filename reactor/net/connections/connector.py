@@ -36,7 +36,9 @@ from reactor.errors import (
     os_error_text,
 )
 from reactor.limits import CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
-from reactor.net.addresses import (
+from reactor.net.connections.attempt import Attempt, open_attempt
+from reactor.net.connections.factories import STREAM, checked_protocol
+from reactor.net.sockets.addresses import (
     checked_host,
     checked_port,
     checked_unix_path,
@@ -44,9 +46,7 @@ from reactor.net.addresses import (
     numeric_family,
     scoped_address,
 )
-from reactor.net.attempt import Attempt, open_attempt
-from reactor.net.factories import STREAM, checked_protocol
-from reactor.net.socket_options import DEFAULT_OPTIONS, SocketOptions, checked_seconds
+from reactor.net.sockets.options import DEFAULT_OPTIONS, SocketOptions, checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Handle, Timer
-    from reactor.net.factories import Kind
-    from reactor.net.hub import Hub
+    from reactor.net.connections.factories import Kind
     from reactor.net.names.lookup import Lookup
     from reactor.net.names.requests import Target
-    from reactor.net.resolver import Resolver
-    from reactor.net.stream import Stream
+    from reactor.net.names.resolver import Resolver
+    from reactor.net.shared import Shared
+    from reactor.net.stream.stream import Stream
 
     #: A host and a port, a Unix path, or addresses as a look-up gives them.
     Destination = tuple[str, int] | str | bytes | os.PathLike[str] | list[Target]
@@ -90,13 +90,13 @@ class Connector:
     """
 
     __slots__ = (
-        "_attempt_delay", "_begin", "_deadline", "_forget", "_hub", "_local", "_lookup", "_make_stream", "_next",
+        "_attempt_delay", "_begin", "_deadline", "_forget", "_shared", "_local", "_lookup", "_make_stream", "_next",
         "_options", "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
     )  # fmt: skip
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         resolver: Resolver,
         factory: Callable[[], Any],
         destination: Destination,
@@ -108,11 +108,11 @@ class Connector:
         options: SocketOptions = DEFAULT_OPTIONS,
         kind: Kind = STREAM,
     ) -> None:
-        hub.loop.check()
+        shared.loop.check()
         goal: Any = _checked_destination(destination)
-        self._local = _checked_local(local_address, goal, hub.ops.interface_index)
+        self._local = _checked_local(local_address, goal, shared.ops.interface_index)
         self._attempt_delay = _checked_delay(timeout, attempt_delay)
-        self._hub = hub
+        self._shared = shared
         self._make_stream = make_stream
         self._options = options
         self._what = _described(goal)
@@ -132,11 +132,11 @@ class Connector:
             self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
             self._forget = partial(resolver.forget, goal[0])
         else:
-            self._begin = hub.loop.call_soon(self._on_resolved, _targets_of(goal))
+            self._begin = shared.loop.call_soon(self._on_resolved, _targets_of(goal))
         if timeout is not None:
-            self._deadline = hub.loop.call_later(timeout, self._expire, timeout)
+            self._deadline = shared.loop.call_later(timeout, self._expire, timeout)
         #: Not a transport, but something to be aborted before the reactor is closed.
-        hub.transports.add(self)
+        shared.transports.add(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state}, to {self._what}>"
@@ -151,7 +151,7 @@ class Connector:
         Raises WrongThread.
         """
         if not self.is_done():
-            self._hub.loop.check()
+            self._shared.loop.check()
             self._fail(ConnectCancelled(f"connecting to {self._what} was cancelled"), "cancelled")
 
     #: What everything that the reactor returns has, and what the reactor calls at its own end.
@@ -179,7 +179,7 @@ class Connector:
         while self._targets:
             target = self._targets.popleft()
             try:
-                attempt = open_attempt(self._hub, target, self._local, self._options, self._on_decided)
+                attempt = open_attempt(self._shared, target, self._local, self._options, self._on_decided)
             except Exception as exc:
                 # Not even a socket, as for IPv6 where the system has none: no reason to wait.
                 self.attempts.append((target[3], exc))
@@ -188,7 +188,7 @@ class Connector:
             if self._targets:
                 # RFC 8305, section 5: the "Connection Attempt Delay".  The attempt itself goes on meanwhile and may
                 # still win.
-                self._next = self._hub.loop.call_later(self._attempt_delay, self._try_next)
+                self._next = self._shared.loop.call_later(self._attempt_delay, self._try_next)
             return
         # No address is left to be tried; those under way may still answer, and the deadline bounds them.
         if not self._running:
@@ -207,7 +207,7 @@ class Connector:
 
     def _succeed(self, attempt: Attempt) -> None:
         self._end("connected")
-        self._hub.counters.connected += 1
+        self._shared.counters.connected += 1
         try:
             self.stream = self._make_stream(attempt.sock, self.protocol, attempt.address)
         except BaseException:
@@ -218,17 +218,17 @@ class Connector:
         if self.state == "connecting" and state == "failed" and self._forget is not None:
             self._forget()  # the name may have moved: the next one to try shall ask again
         self._end(state)
-        self._hub.counters.connect_failures += 1
+        self._shared.counters.connect_failures += 1
         # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.
         if hasattr(self.protocol, "connection_failed"):
-            self._hub.loop.call_soon(self.protocol.connection_failed, exc)
+            self._shared.loop.call_soon(self.protocol.connection_failed, exc)
         elif state == "failed":
-            self._hub.reports.fault("connect", str(exc))
+            self._shared.reports.fault("connect", str(exc))
 
     def _end(self, state: str) -> None:
         """Let go of everything, but for what a winner has taken along."""
         self.state = state
-        self._hub.transports.discard(self)
+        self._shared.transports.discard(self)
         for waiting in (self._begin, self._lookup, self._next, self._deadline):
             if waiting is not None:
                 waiting.cancel()

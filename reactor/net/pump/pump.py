@@ -43,9 +43,8 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
-from reactor.framing.seam import RAW
 from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_SECONDS, OUTBOX_STREAMS, PUMP_FEW, TURN_SECONDS
-from reactor.net.pump_memory import PumpMemory
+from reactor.net.pump.memory import PumpMemory
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, Self
 
     from reactor.framing.codec import Codec
-    from reactor.net.outbox import Outbox
+    from reactor.net.stream.outbox import Outbox
 
     class Pumped(Protocol):
         """What the pump knows of a stream: what waits to be sent, and whom to tell what."""

@@ -20,12 +20,12 @@ import os
 import socket
 
 from reactor.errors import BindFailed, os_error_text
-from reactor.net.addresses import format_address, is_abstract
+from reactor.net.sockets.addresses import format_address, is_abstract
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 #: What connect(2) says of a Unix socket that somebody serves: nothing, "queue full", or "of another kind".
 ANSWERED = frozenset({0, errno.EAGAIN, errno.EINPROGRESS, errno.EPROTOTYPE})

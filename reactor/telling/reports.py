@@ -16,8 +16,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from reactor.core.counters import Counters
 from reactor.printable import printable
+from reactor.telling.counters import Counters
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 

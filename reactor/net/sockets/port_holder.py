@@ -17,7 +17,7 @@ from collections.abc import Iterator
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from reactor.core.ops import Ops
+    from reactor.ops import Ops
 
 #: The tables of sockets for each kind, and the state in which a socket holds its port for itself: TCP_LISTEN,
 #: and for UDP the TCP_CLOSE that all unconnected sockets are in.

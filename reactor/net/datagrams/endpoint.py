@@ -34,12 +34,12 @@ from selectors import EVENT_WRITE
 from reactor.errors import UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, STREAM_SECONDS
-from reactor.net.addresses import format_address
-from reactor.net.destinations import Destinations
-from reactor.net.multicast import MulticastMember
-from reactor.net.outgoing import frozen
-from reactor.net.transport import Transport
-from reactor.net.unix_path import remove_unix_path
+from reactor.net.datagrams.destinations import Destinations
+from reactor.net.datagrams.multicast import MulticastMember
+from reactor.net.sockets.addresses import format_address
+from reactor.net.sockets.unix_paths import remove_unix_path
+from reactor.net.stream.outgoing import frozen
+from reactor.net.stream.transport import Transport
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reactor.core.handles import Timer
-    from reactor.net.hub import Hub
+    from reactor.net.shared import Shared
 
 #: What a waiting datagram counts in addition to its bytes, so that empty ones cannot fill the memory either.
 ENTRY_BYTES = 128
@@ -81,7 +81,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def __init__(
         self,
-        hub: Hub,
+        shared: Shared,
         sock: socket.socket,
         protocol: Any,
         *,
@@ -89,10 +89,10 @@ class DatagramEndpoint(MulticastMember, Transport):
         unix_path: str | bytes | None = None,
     ) -> None:
         self._remote = _peer_of(sock)
-        super().__init__(hub, sock, protocol, self._remote, watermarks)
+        super().__init__(shared, sock, protocol, self._remote, watermarks)
         self._is_unix = sock.family == socket.AF_UNIX
-        self._destinations = Destinations(sock.family, self._remote, hub.ops.interface_index)
-        self._unix_path = None if unix_path is None else (unix_path, hub.ops.path_identity(unix_path))
+        self._destinations = Destinations(sock.family, self._remote, shared.ops.interface_index)
+        self._unix_path = None if unix_path is None else (unix_path, shared.ops.path_identity(unix_path))
         self._queue: deque[tuple[bytes, Any]] = deque()
         self._pending_bytes = 0
         self._dropped = 0
@@ -106,7 +106,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._remove_path()
             self.sock.close()
             raise
-        self._hub.opened(self)
+        self._shared.opened(self)
         if self._deliver(self._protocol.connection_made, self) is RAISED:
             self._lose(None)
 
@@ -126,9 +126,9 @@ class DatagramEndpoint(MulticastMember, Transport):
     # -- receiving ---------------------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        scratch = self._hub.scratch
-        turn = self._hub.loop.registry.turn
-        stop_at = self._hub.clock() + STREAM_SECONDS
+        scratch = self._shared.scratch
+        turn = self._shared.loop.registry.turn
+        stop_at = self._shared.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
                 size, address = self.sock.recvfrom_into(scratch, 0, TELL_LENGTH)
@@ -142,19 +142,19 @@ class DatagramEndpoint(MulticastMember, Transport):
                 else:
                     self._on_received(scratch[:size].tobytes(), address)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
-            if self.is_halted or self._hub.loop.registry.turn != turn or self._hub.clock() >= stop_at:
+            if self.is_halted or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
                 return
 
     def _on_received(self, data: bytes, address: Any) -> None:
         self.note_progress()
-        self._hub.counters.datagrams_received += 1
-        probe = self._hub.loop.probe
+        self._shared.counters.datagrams_received += 1
+        probe = self._shared.loop.probe
         if probe is not None:
             probe.received(self, len(data))
         self._deliver(self._protocol.datagram_received, data, address)
 
     def _on_cut(self, size: int, room: int, address: Any) -> None:
-        self._hub.counters.datagrams_dropped += 1
+        self._shared.counters.datagrams_dropped += 1
         text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {room}"
         self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
 
@@ -177,7 +177,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         name, another address than the one it is connected to, and none if it is not connected.
         """
         if not self._is_lost:
-            self._hub.loop.check()
+            self._shared.loop.check()
         if type(data) is not bytes:
             data = frozen(data)
         address = self._destinations.checked(address)
@@ -199,7 +199,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
         """Have *exc* told, which sending *data* met; tell whether that datagram is done with."""
-        self._hub.loop.call_soon(self._on_error, exc)
+        self._shared.loop.call_soon(self._on_error, exc)
         if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
             return True
         try:  # the kernel reported that an earlier datagram was refused, and has not sent this one
@@ -207,7 +207,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as again:
-            self._hub.loop.call_soon(self._on_error, again)
+            self._shared.loop.call_soon(self._on_error, again)
         return True
 
     def _transmit(self, data: bytes, address: Any) -> None:
@@ -216,17 +216,17 @@ class DatagramEndpoint(MulticastMember, Transport):
         else:
             self.sock.sendto(data, address)
         self.note_progress()
-        self._hub.counters.datagrams_sent += 1
-        probe = self._hub.loop.probe
+        self._shared.counters.datagrams_sent += 1
+        probe = self._shared.loop.probe
         if probe is not None:
             probe.sent(self, len(data))
 
     def _enqueue(self, data: bytes, address: Any) -> None:
         size = self._pending_bytes + len(data) + ENTRY_BYTES
         if size > self._watermarks.cap:
-            self._hub.counters.datagrams_dropped += 1
+            self._shared.counters.datagrams_dropped += 1
             if not self._dropped:
-                self._hub.loop.call_soon(self._tell_dropped)
+                self._shared.loop.call_soon(self._tell_dropped)
             self._dropped += 1
         else:
             self._queue.append((data, address))
@@ -236,9 +236,9 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _await_room(self) -> None:
         if self._is_unix and self._remote is None:
-            self._retry = self._hub.loop.call_later(RETRY_DELAY, self._flush)
+            self._retry = self._shared.loop.call_later(RETRY_DELAY, self._flush)
         else:
-            self._hub.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
         for _ in range(min(DATAGRAM_BATCH, len(self._queue))):
@@ -248,7 +248,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._queue.popleft()
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
-            self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
         elif self._retry is not None:
@@ -276,13 +276,13 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        self._hub.loop.registry.remove(self.sock, EVENT_WRITE)
+        self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
 
     # -- ending ------------------------------------------------------------------------------------------------
 
     def write_eof(self) -> None:
         """Raise UsageError: datagrams have no end, close the endpoint instead."""
-        self._hub.loop.check()
+        self._shared.loop.check()
         raise UsageError("a datagram endpoint has no end to send: close() it")
 
     def _end_writing(self) -> None:
@@ -295,7 +295,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _remove_path(self) -> None:
         if self._unix_path is not None:
-            remove_unix_path(self._hub.ops, *self._unix_path)
+            remove_unix_path(self._shared.ops, *self._unix_path)
 
     def _deliver(self, method: Callable[..., object], *args: object) -> Any:
         """Call *method* of the protocol; report what it raises, and return RAISED then."""
@@ -309,7 +309,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         """*method* of the protocol has raised *exc*: that ends nothing."""
         if isinstance(exc, KeyboardInterrupt | SystemExit):
             raise exc
-        self._hub.reports.failure(exc, method)
+        self._shared.reports.failure(exc, method)
 
 
 def _peer_of(sock: socket.socket) -> Any:
