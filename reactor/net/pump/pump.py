@@ -233,7 +233,7 @@ class Pump(EpollPoller):
         self.is_delivering = True
         clock, posted, is_uniform = self.clock, self.posted, self._is_uniform
         now = clock()
-        send_at, stop_at = now + OUTBOX_SECONDS, now + TURN_SECONDS
+        send_at, stop_at, is_done = now + OUTBOX_SECONDS, now + TURN_SECONDS, False
         try:
             for stream, fd, format, count, last in self._arrivals:
                 if not is_uniform:
@@ -255,10 +255,11 @@ class Pump(EpollPoller):
                 if now >= stop_at:
                     break
             else:
-                self.has_backlog = False
+                is_done = True
         finally:
             self.is_delivering = False
             self.send_all()
+        self.has_backlog = not is_done
 
     def _deliver_pieces(self, stream: Pumped | None, fd: int, format: int, count: int, size: int) -> None:
         """The arrival is any number of frames, with or without something left behind them, or an end."""
@@ -297,8 +298,7 @@ class Pump(EpollPoller):
         """Send what the streams in ``posted`` have corked, in one call, and tell each how much of it went."""
         if not self.posted:
             return
-        streams = [stream for stream in self.posted if stream.outbox.is_posted]
-        self.posted.clear()
+        streams = self.posted[:]
         outboxes = [stream.outbox for stream in streams]
         corked: list[Any] = [outbox.corked for outbox in outboxes]
         fds = [stream.sock.fileno() for stream in streams]
@@ -308,8 +308,9 @@ class Pump(EpollPoller):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
-                stream.uncork()
+                stream.uncork()  # which takes it out of ``posted``
             return
+        self.posted.clear()
         if short:
             self._take_back(streams, corked)
 

@@ -538,6 +538,8 @@ class Stream(Transport):
     def uncork(self) -> None:
         """Send what was collected."""
         outbox = self.outbox
+        if outbox.is_posted:
+            self._shared.pump.posted.remove(self)  # type: ignore[union-attr]  # it was posted there
         corked = outbox.uncork()
         if corked:
             data = outbox.joined(corked)
@@ -636,6 +638,7 @@ class Stream(Transport):
         self._held = None
         if self._delivering is not None:
             self._delivering.clear()
+        self.outbox.is_posted = False  # the pump was dropped, and has forgotten whom it was to send for
         super().forget_unsent()
 
     # -- the end -----------------------------------------------------------------------------------------------
