@@ -132,7 +132,8 @@ def packer(size: int, order: str, bias: int) -> Packer:
         out = bytearray(room)
         counts = from_buffer("uint64_t[]", array("Q", sizes))
         written = lib.pack_lengths(layout, joined, len(joined), counts, len(sizes), from_buffer(out), room)
-        assert written, "the sizes do not add up"
+        if not written:  # the C code has refused numbers that do not add up, and written nothing
+            raise SystemError("pack_lengths refused sizes that do not add up: this is a bug of reactor")
         return bytes(out) if written == room else bytes(memoryview(out)[:written])
 
     return pack

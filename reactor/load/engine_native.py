@@ -124,7 +124,8 @@ class NativeEngine:
             problem = self._lib.drive_watch(state, number)
             if problem:
                 raise OSError(problem, os.strerror(problem))
-        assert self._lib.drive_is_sound(state)
+        if not self._lib.drive_is_sound(state):
+            raise SystemError("drive_is_sound refused the tables of a run: this is a bug of reactor")
 
     def _lent(self, kind: str, memory: Any) -> Any:
         pointer = self._ffi.from_buffer(kind, memory)

@@ -157,8 +157,8 @@ class Batch:
         data, names = b"".join(pieces), b"".join(addresses)
         pointer: Any = self._from_buffer("int64_t[]", jobs)
         sent = self._lib.batch_send(fd, pointer, len(postings), data, len(data), names, len(names), self._why)
-        assert sent >= 0, "the jobs do not add up"
-        return sent, self._why[0]
+        # Negative: the C code has refused numbers that do not add up, and sent nothing; the first is told as an error.
+        return (sent, self._why[0]) if sent >= 0 else (0, -sent)
 
 
 # -- addresses -------------------------------------------------------------------------------------------------
