@@ -28,8 +28,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from functools import partial
-from itertools import islice
-from operator import length_hint
 from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.errors import TransportClosed, UsageError
@@ -242,6 +240,8 @@ class Stream(Transport):
             self._copy_into_buffers(memoryview(data))
         elif frames is None:
             self._deliver(self._protocol.data_received, data)
+        elif not data:
+            self._deliver(self.deliver_frames, self._protocol, frames)
         else:
             self._deliver(self._protocol.cut_received, frames, data)
         if self._cut_format > RAW and data and not self._is_lost and self._shared.pump is not None:
@@ -389,50 +389,48 @@ class Stream(Transport):
         if protocol.is_batched and len(frames) <= MOST_FRAMES and fault is None:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
-        turn = self._shared.loop.registry.turn
-        pending = iter(frames)
-        outer, self._delivering = self._delivering, frames
+        turn, clock, received = self._shared.loop.registry.turn, self._shared.clock, protocol.frame_received
+        stop_at, size, at = clock() + STREAM_SECONDS, len(frames), 0
+        pending: Iterator[bytes] = iter(())
         try:
-            if frames:
-                self._deliver_some(protocol, pending)
+            while at < size:
+                count = self._pace
+                # A forked child empties the list that is gone through here: the rest is its parent's to deliver.
+                chunk = self._delivering = frames[at : at + count] if at or size > count else frames
+                at += count
+                if protocol.is_batched:
+                    protocol.frames_received(chunk)
+                else:
+                    pending = iter(chunk)
+                    for frame in pending:
+                        received(frame)
+                        if self.is_halted:
+                            break
+                if self.is_halted or self._is_over(count, clock() >= stop_at or at >= TURN_FRAMES):
+                    break
         except (KeyboardInterrupt, SystemExit):
             # It strikes in one frame, and the others are not lost for it.
-            self._hold_frames(protocol, list(pending), fault)
+            self._hold_frames(protocol, [*pending, *frames[at:]], fault)
             raise
         finally:
-            self._delivering = outer
-        rest = list(pending)
-        if (not rest and fault is None) or self._is_closing or self._shared.loop.registry.turn != turn:
-            return  # in a child that was forked in their midst the rest is its parent's
-        if rest or not self._may_take():
+            self._delivering = None
+        if self._is_closing or self._shared.loop.registry.turn != turn:
+            return
+        rest = [*pending, *frames[at:]]
+        if rest or (fault is not None and not self._may_take()):
+            self._is_crowded = not self.is_halted
             self._hold_frames(protocol, rest, fault)
         elif fault is not None:
             self.fail(fault)
 
-    def _deliver_some(self, protocol: Any, pending: Iterator[bytes]) -> None:
-        """Deliver frames until this stream has had its share of the turn, or there are none left."""
-        clock = self._shared.clock
-        left, stop_at = TURN_FRAMES, clock() + STREAM_SECONDS
-        while left > 0:
-            count = self._pace
-            if protocol.is_batched:
-                protocol.frames_received(list(islice(pending, count)))
-            else:
-                received = protocol.frame_received
-                for frame in islice(pending, count):
-                    received(frame)
-                    if self.is_halted:
-                        return
-            left -= count
-            if clock() >= stop_at:
-                # The next look comes sooner: one protocol's frames may cost a thousand times what another's do.
-                self._pace = max(1, count // 4)
-                break
-            if count < MOST_FRAMES:
-                self._pace = 2 * count
-            if self.is_halted or not length_hint(pending):
-                return
-        self._is_crowded = True
+    def _is_over(self, count: int, is_late: bool) -> bool:
+        """Return *is_late*, and learn from it after how many frames to look the next time: one protocol's may cost a
+        thousand times what another's do."""
+        if is_late:
+            self._pace = max(1, count // 4)
+        elif count < MOST_FRAMES:
+            self._pace = 2 * count
+        return is_late
 
     def _hold_frames(self, protocol: Any, frames: list[bytes], fault: FramingError | None) -> None:
         behind = 0 if self._held is None else len(self._held)
