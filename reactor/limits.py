@@ -24,7 +24,7 @@ TURN_FRAMES = 1024
 STREAM_SECONDS = 0.0002
 
 #: Bytes that a stream receives at once while it has more frames to deliver than a turn has room for.
-CROWDED_BYTES = 16 * 1024
+CROWDED_BYTES = 4 * 1024
 
 #: Where the pump receives for all streams of a turn; what does not fit waits for the next turn.
 ARENA_BYTES = 1024 * 1024

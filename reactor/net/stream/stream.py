@@ -168,9 +168,8 @@ class Stream(Transport):
         scratch = self._shared.scratch
         was_crowded = self._is_crowded
         if was_crowded:
-            # It has sent more frames than a turn has room for: take less of them, until it is uncrowded again.
+            # It has sent more frames than a turn has room for: take less of them, until it has sent no more than that.
             scratch = scratch[:CROWDED_BYTES]
-            self._is_crowded = False
         try:
             size = self.sock.recv_into(scratch)
         except (BlockingIOError, InterruptedError):
@@ -182,6 +181,8 @@ class Stream(Transport):
             self._note_arrival(0)
             self._on_eof()
             return
+        if was_crowded and size < CROWDED_BYTES:
+            self._is_crowded = False
         self.arrived(scratch[:size].tobytes())
         if size == SCRATCH_BYTES:
             self._fill_buffers()
