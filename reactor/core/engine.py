@@ -1,6 +1,6 @@
 """One turn of the loop: the machine that waits, and runs what has become possible.
 
-Everything that a reactor does, it does in *turns*, and ``Engine._turn`` reads like the list of its steps:
+Everything that a reactor does, it does in *turns*, and ``Engine.turn`` reads like the list of its steps:
 
 1. timers that are due become ready;
 2. the wait is computed: none if anything is ready, else until the next timer, rounded up, never early;
@@ -53,12 +53,14 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """The parts of a loop, and the turn that drives them.  Not thread-safe, but for ``_foreign`` and
-    ``_wakeup``."""
+    """The parts of a loop, and the turn that drives them.  A loop has one.
+
+    Not thread-safe, but for ``foreign``, where calls of other threads are put, and ``wakeup``, which is rung then.
+    """
 
     __slots__ = (
-        "__weakref__", "_callback", "_flushes", "_foreign", "_is_stopping", "_ready", "_signals", "_timers",
-        "_told", "_unserved", "_wakeup", "clock", "counters", "ops", "probe", "registry", "reports",
+        "callback", "clock", "counters", "flushes", "foreign", "is_stopping", "ops", "probe", "ready", "registry",
+        "reports", "signals", "timers", "told", "unserved", "wakeup",
     )  # fmt: skip
 
     def __init__(self, poller: Poller, clock: Callable[[], float], ops: Ops) -> None:
@@ -68,25 +70,25 @@ class Engine:
         self.registry = Registry(poller, self.counters, self.reports.failure)
         self.probe: Probe | None = None
         self.clock = clock
-        self._timers = TimerQueue()
-        self._ready: deque[Handle | Timer] = deque()
-        self._foreign: deque[Handle] = deque()
-        self._flushes: deque[Callable[[], object]] = deque()
-        self._is_stopping = False
-        #: Descriptors that a turn which took too long did not come to; and the turn in which the poller told of them.
-        self._unserved: list[tuple[SelectorKey, int]] = []
-        self._told = 0
+        self.timers = TimerQueue()
+        self.ready: deque[Handle | Timer] = deque()
+        self.foreign: deque[Handle] = deque()
+        self.flushes: deque[Callable[[], object]] = deque()
+        self.is_stopping = False
+        #: Descriptors that a turn which took too long did not come to; and when the poller told of them, as a turn.
+        self.unserved: list[tuple[SelectorKey, int]] = []
+        self.told = 0
         #: What is being called; the last of them when nothing is.
-        self._callback: Callable[..., object] | None = None
-        self._open_wakeup()
-        self._signals = Signals(ops, self._wakeup.ring, self._watch_reads, self._unwatch_reads)
+        self.callback: Callable[..., object] | None = None
+        self.open_wakeup()
+        self.signals = Signals(ops, self.wakeup.ring, self._watch_reads, self._unwatch_reads)
 
-    def _open_wakeup(self) -> None:
-        self._wakeup = Wakeup(self.ops)
+    def open_wakeup(self) -> None:
+        self.wakeup = Wakeup(self.ops)
         try:
-            self._watch_reads(self._wakeup.fd, self._take_foreign)
+            self._watch_reads(self.wakeup.fd, self.take_foreign)
         except BaseException:
-            self._wakeup.close()
+            self.wakeup.close()
             raise
 
     def _watch_reads(self, fileobj: object, callback: Callable[[], object]) -> None:
@@ -95,37 +97,37 @@ class Engine:
     def _unwatch_reads(self, fileobj: object) -> None:
         self.registry.remove(fileobj, EVENT_READ)
 
-    def _turn(self, limit: float | None) -> None:
+    def turn(self, limit: float | None) -> None:
         """One turn; the wait is at most *limit* seconds."""
-        if self._timers:
-            self._timers.take_due(self.clock(), self._ready.append)
-        wait = self._wait(limit)
+        if self.timers:
+            self.timers.take_due(self.clock(), self.ready.append)
+        wait = self.wait(limit)
         self.registry.turn = turn = self.registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
-        if self._unserved:
+        if self.unserved:
             # These come first, in their order, and nobody else is looked for before they are served.
-            events, self._unserved = self._unserved, []
-            self._take_foreign()  # the bell would be heard by the poller only
+            events, self.unserved = self.unserved, []
+            self.take_foreign()  # the bell would be heard by the poller only
         else:
             events = self.registry.select(wait)
-            self._told = turn
+            self.told = turn
         if self.probe is not None:
             self.probe.polled(len(events))
         work = iter(events)
         self._serve(turn, self._dispatch, work, len(events))
         if len(events) > TURN_BATCH and self.registry.turn == turn:
-            self._unserved = list(work)
-        self._serve(turn, self._run_ready, iter(range(len(self._ready))), len(self._ready))
-        if self._flushes:
-            self._carry_out(turn, self._run_flushes, iter(range(len(self._flushes))))
-        self._callback = None
+            self.unserved = list(work)
+        self._serve(turn, self._run_ready, iter(range(len(self.ready))), len(self.ready))
+        if self.flushes:
+            self._carry_out(turn, self._run_flushes, iter(range(len(self.flushes))))
+        self.callback = None
 
-    def _wait(self, limit: float | None) -> float | None:
+    def wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None for ever, 0 if anything is ready."""
-        if self._ready or self._is_stopping or self._flushes or self._unserved or self.registry.poller.has_backlog:
+        if self.ready or self.is_stopping or self.flushes or self.unserved or self.registry.poller.has_backlog:
             return 0
-        when = self._timers.next_when() if self._timers else None
+        when = self.timers.next_when() if self.timers else None
         if when is None:
             return limit
         left = max(when - self.clock(), 0)
@@ -142,6 +144,10 @@ class Engine:
             if self.clock() >= deadline:
                 break
 
+    def run_what_is_ready(self) -> None:
+        """Do step 5 alone, without a bound in time: when a reactor is closed its last callbacks run."""
+        self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self.ready))))
+
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
         behind it."""
@@ -151,7 +157,7 @@ class Engine:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
-                self.reports.failure(exc, self._callback)
+                self.reports.failure(exc, self.callback)
 
     # Each of the three looks anew before each call, because the one before may have changed everything.  The number
     # of the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
@@ -159,29 +165,29 @@ class Engine:
 
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
         """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
-        registry, told = self.registry, self._told
+        registry, told = self.registry, self.told
         run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
             if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
-                callback = self._callback = registration.reader
+                callback = self.callback = registration.reader
                 if callback is not None:
                     callback() if run is None else run(callback)
             if mask & EVENT_WRITE and registration.writer_since < told and registry.turn == turn:
-                callback = self._callback = registration.writer
+                callback = self.callback = registration.writer
                 if callback is not None:
                     callback() if run is None else run(callback)
 
     def _run_ready(self, turn: int, count: Iterator[int]) -> None:
         """Run what is ready now, in order, and not what it adds."""
         registry = self.registry
-        ready = self._ready
+        ready = self.ready
         run = None if self.probe is None else self.probe.run
         for _ in count:
             if registry.turn != turn:
                 return
             handle = ready.popleft()
-            callback = self._callback = handle.callback
+            callback = self.callback = handle.callback
             if callback is not None:
                 callback(*handle.args) if run is None else run(callback, *handle.args)
 
@@ -192,15 +198,15 @@ class Engine:
         for _ in count:
             if registry.turn != turn:
                 return
-            callback = self._callback = self._flushes.popleft()
+            callback = self.callback = self.flushes.popleft()
             callback() if run is None else run(callback)
 
-    def _take_foreign(self) -> None:
+    def take_foreign(self) -> None:
         """The bell rang: take the calls of other threads and of signals into the ready queue."""
-        self._wakeup.silence()
-        for callback, args in self._signals.take_arrived():
-            self._ready.append(Handle(callback, args))
-        foreign = self._foreign
+        self.wakeup.silence()
+        for callback, args in self.signals.take_arrived():
+            self.ready.append(Handle(callback, args))
+        foreign = self.foreign
         for _ in range(len(foreign)):
-            self._ready.append(foreign.popleft())
+            self.ready.append(foreign.popleft())
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from reactor.telling.probe import Probe
 
 
-class Loop(Engine):
+class Loop:
     """A reactor without network verbs: descriptors, timers, calls from threads, signals.
 
     *selector* is "epoll", "poll", "select", "kqueue" or any ``selectors.BaseSelector``; without it the
@@ -52,7 +52,10 @@ class Loop(Engine):
     Loops are independent of each other: make several, one per thread or many in one.
     """
 
-    __slots__ = ("_announced", "_choice", "_is_closed", "_woken_by", "owner", "thread_id")
+    __slots__ = (
+        "__weakref__", "_announced", "_choice", "_is_closed", "_ready", "_woken_by", "clock", "counters", "engine",
+        "ops", "owner", "registry", "reports", "thread_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,19 +67,22 @@ class Loop(Engine):
         ops = Ops() if ops is None else ops
         poller = open_poller(selector, ops, os.environ)
         try:
-            super().__init__(poller, clock, ops)
+            engine = self.engine = Engine(poller, clock, ops)
         except BaseException:
             if not isinstance(selector, BaseSelector):  # else it is the caller's, who has no loop for it now
                 poller.close()
             raise
+        #: The parts of the engine that others use.
+        self.ops, self.clock, self.counters = ops, clock, engine.counters
+        self.registry, self.reports, self._ready = engine.registry, engine.reports, engine.ready
         self._choice = selector
         #: The thread that runs the loop at present.
         self.owner: int | None = None
         self.thread_id = ops.thread_id
         #: The instant up to which a host believes that it may sleep.
         self._announced: float | None = None
-        self._timers.check = self._check_thread
-        self._timers.moved_earlier = self._wake_host
+        self.engine.timers.check = self._check_thread
+        self.engine.timers.moved_earlier = self._wake_host
         #: Futures that will ring when they are done and cannot be told otherwise; see ``_be_woken_by``.
         self._woken_by: WeakSet[Any] = WeakSet()
         self._is_closed = False
@@ -182,8 +188,8 @@ class Loop(Engine):
         self.check()
         if not callable(callback):
             raise uncallable(verb, callback)
-        timer = Timer(when, callback, args, self._timers, interval)
-        self._timers.push(timer)
+        timer = Timer(when, callback, args, self.engine.timers, interval)
+        self.engine.timers.push(timer)
         self._wake_host(when)
         return timer
 
@@ -197,8 +203,8 @@ class Loop(Engine):
         if not callable(callback):
             raise uncallable("call_soon_threadsafe", callback)
         handle = Handle(callback, args)
-        self._foreign.append(handle)
-        self._wakeup.ring()
+        self.engine.foreign.append(handle)
+        self.engine.wakeup.ring()
         return handle
 
     def call_at_turn_end(self, callback: Callable[[], object]) -> None:
@@ -209,7 +215,7 @@ class Loop(Engine):
             self.check()
         if not callable(callback):
             raise uncallable("call_at_turn_end", callback)
-        self._flushes.append(callback)
+        self.engine.flushes.append(callback)
         if not is_inside:
             self._wake_host(-inf)
 
@@ -219,12 +225,12 @@ class Loop(Engine):
         self.check()
         if not callable(callback):
             raise uncallable("add_signal_handler", callback)
-        self._signals.add(signum, callback, args)
+        self.engine.signals.add(signum, callback, args)
 
     def remove_signal_handler(self, signum: int) -> bool:
         """Put back the handler that *signum* had before; return True if there was one of ours."""
         self.check()
-        return self._signals.remove(signum)
+        return self.engine.signals.remove(signum)
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -233,11 +239,11 @@ class Loop(Engine):
         self._begin()
         try:
             self.owner = self.thread_id()
-            self._signals.start_waking()
-            while not self._is_stopping:
-                self._turn(None)
+            self.engine.signals.start_waking()
+            while not self.engine.is_stopping:
+                self.engine.turn(None)
         finally:
-            self.owner, self._is_stopping = None, False
+            self.owner, self.engine.is_stopping = None, False
             self._end()
 
     def run_once(self, timeout: float | None = None) -> None:
@@ -250,11 +256,11 @@ class Loop(Engine):
         self._begin()
         try:
             self.owner = self.thread_id()
-            if timeout != 0 and not self._ready:  # else it does not sleep, and needs nobody to wake it
-                self._signals.start_waking()
-            self._turn(timeout)
+            if timeout != 0 and not self.engine.ready:  # else it does not sleep, and needs nobody to wake it
+                self.engine.signals.start_waking()
+            self.engine.turn(timeout)
         finally:
-            self.owner, self._is_stopping = None, False
+            self.owner, self.engine.is_stopping = None, False
             self._end()
 
     def run_until(self, condition: Any, timeout: float | None = None) -> Any:
@@ -274,18 +280,18 @@ class Loop(Engine):
         wake = partial(_wake, ref(self))
         try:
             self.owner = self.thread_id()
-            self._signals.start_waking()
+            self.engine.signals.start_waking()
             if is_future:
                 self._be_woken_by(condition, wake)
             while not (value := is_met()):
-                if self._is_stopping:
+                if self.engine.is_stopping:
                     return None
                 left = None if deadline is None else deadline - self.clock()
                 if left is not None and left <= 0:
                     raise DeadlineExceeded(f"what run_until waited for did not happen within {timeout} s")
-                self._turn(left)
+                self.engine.turn(left)
         finally:
-            self.owner, self._is_stopping = None, False
+            self.owner, self.engine.is_stopping = None, False
             self._end()
             if is_future and hasattr(condition, "remove_done_callback"):
                 condition.remove_done_callback(wake)
@@ -319,7 +325,7 @@ class Loop(Engine):
     def stop(self) -> None:
         """End ``run`` after this turn, at once if it is to come.  Threads: ``call_soon_threadsafe(loop.stop)``."""
         self.check()
-        self._is_stopping = True
+        self.engine.is_stopping = True
 
     def close(self) -> None:
         """Give everything back: poller, descriptors, signal handlers, timers.  Idempotent.
@@ -331,15 +337,15 @@ class Loop(Engine):
         self.check()
         if self.owner is not None:
             raise UsageError("close() inside a callback: call stop(), and close() when run() has returned")
-        self._signals.close()
+        self.engine.signals.close()
         self._is_closed = True
         unwatch_for_fork(self)
-        self._timers.clear()
-        self._ready.clear()
-        self._flushes.clear()
-        self._unserved.clear()
-        self._wakeup.close()
-        self._foreign.clear()
+        self.engine.timers.clear()
+        self.engine.ready.clear()
+        self.engine.flushes.clear()
+        self.engine.unserved.clear()
+        self.engine.wakeup.close()
+        self.engine.foreign.clear()
         self.registry.poller.close()
 
     def __enter__(self) -> Self:
@@ -369,21 +375,21 @@ class Loop(Engine):
         simply arm one timer and watch one descriptor.
         """
         self.check()
-        wait = self._wait(None)
+        wait = self.engine.wait(None)
         self._announced = inf if wait is None else self.clock() + wait
         return wait
 
     def _wake_host(self, when: float) -> None:
         """Between two turns of a hosted loop: ring if *when* is earlier than what the host was told."""
         if self._announced is not None and when < self._announced:
-            self._wakeup.ring()
+            self.engine.wakeup.ring()
 
     # -- what is watched and told ------------------------------------------------------------------------------
 
     def set_probe(self, probe: Probe | None) -> None:
         """Have *probe* watch this loop from now on; None for nobody."""
         self.check()
-        self.probe = self.registry.probe = probe
+        self.engine.probe = self.registry.probe = probe
 
     def set_exception_handler(self, handler: Callable[[BaseException, object], object] | None) -> None:
         """Have ``handler(exc, source)`` told what callbacks and protocols let escape; None: it is logged."""
@@ -417,24 +423,24 @@ class Loop(Engine):
 
     def _end(self) -> None:
         """Whose turn it was has been said by the caller: Ctrl-C strikes at a call, and may at this one."""
-        self._signals.stop_waking()
-        if self._foreign:
-            self._wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
+        self.engine.signals.stop_waking()
+        if self.engine.foreign:
+            self.engine.wakeup.ring()  # for the case that Ctrl-C struck just after it was silenced
 
     # -- fork --------------------------------------------------------------------------------------------------
 
     def _forget_after_fork(self) -> None:
         """In a forked child, before anything else runs there: let go of what the parent goes on using."""
-        wakeup_fd = self._wakeup.fd
+        wakeup_fd = self.engine.wakeup.fd
         self.registry.forget_after_fork()
         self.registry.remove(wakeup_fd, EVENT_READ)
-        self._wakeup.forget_after_fork()
-        self._signals.forget_after_fork()
-        self._foreign.clear()
-        self._unserved.clear()
+        self.engine.wakeup.forget_after_fork()
+        self.engine.signals.forget_after_fork()
+        self.engine.foreign.clear()
+        self.engine.unserved.clear()
         if self.owner != self.thread_id():
             self.owner = None
-            self._signals.stop_waking()
+            self.engine.signals.stop_waking()
 
     def reopen(self) -> None:
         """In a forked child: make the reactor usable again, with a poller of its own.
@@ -447,14 +453,14 @@ class Loop(Engine):
             raise UsageError("reopen() is for a reactor in a forked child; this one is open")
         choice = self._choice if isinstance(self._choice, str) else None
         self.registry.move_to(open_poller(choice, self.ops, os.environ))
-        self._open_wakeup()
-        self._signals.reopen(self._wakeup.ring)
-        if self._foreign:
-            self._wakeup.ring()
+        self.engine.open_wakeup()
+        self.engine.signals.reopen(self.engine.wakeup.ring)
+        if self.engine.foreign:
+            self.engine.wakeup.ring()
 
 
 def _wake(loop: ref[Loop], future: object) -> None:
     """Ring the bell of *loop* for a *future* that is done; it may be done when the loop is gone."""
     alive = loop()
     if alive is not None:
-        alive._wakeup.ring()
+        alive.engine.wakeup.ring()

@@ -425,7 +425,7 @@ class Reactor(Loop):
             # Some open another connection whenever one ends.  In the last round nothing can be opened any more, so
             # nothing is left behind that would have to be told.
             self._is_closed = not rounds_left
-            self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self._ready))))
+            self.engine.run_what_is_ready()
             if not (self.shared.transports or self._ready):
                 break
         self._is_closed = False  # no user code from here on, and our own may still have to change something

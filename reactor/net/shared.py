@@ -42,7 +42,7 @@ class Shared:
         self.reports = loop.reports
         #: Where all streams receive; its contents mean nothing between two read events.
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
-        self.probe = loop.probe
+        self.probe = loop.engine.probe
         #: Receives and sends for all streams at once; None: each does it by itself.
         self.pump: Pump | None = getattr(loop.registry.poller, "pump", None)
         if self.pump is not None:

@@ -30,7 +30,7 @@ def test_everything_is_let_go_and_taken_up_again(poller_name: str, foreign: bool
         loop.call_soon_threadsafe(steps.append, "posted in the parent")
         loop._forget_after_fork()
         assert loop.selector_name == "forked"
-        assert loop._wakeup.fd == -1
+        assert loop.engine.wakeup.fd == -1
         with pytest.raises(ForkedReactor, match="reopen"):
             loop.run_once(0)
         loop.call_soon_threadsafe(steps.append, "posted in the child")
@@ -73,7 +73,7 @@ def test_what_cannot_be_registered_any_more_is_left_out() -> None:
         loop.reopen()
         turns(loop)
         assert not loop.remove_reader(left)
-        assert set(loop.registry.poller.get_map()) <= {loop._wakeup.fd, fd}
+        assert set(loop.registry.poller.get_map()) <= {loop.engine.wakeup.fd, fd}
         loop.remove_reader(fd)
         failures.clear()
 
@@ -120,14 +120,14 @@ def test_signals_that_had_arrived_are_the_parents() -> None:
     steps: list[str] = []
     with real_loop() as (loop, _):
         loop.add_signal_handler(10, steps.append, "signal")
-        loop._signals._note(10, None)
-        before = loop._signals._pair
+        loop.engine.signals._note(10, None)
+        before = loop.engine.signals._pair
         loop._forget_after_fork()
         loop.reopen()
-        assert loop._signals._pair is not before
+        assert loop.engine.signals._pair is not before
         turns(loop, 2)
         assert steps == []
-        loop._signals._note(10, None)
+        loop.engine.signals._note(10, None)
         turns(loop, 2)
         assert steps == ["signal"]
 

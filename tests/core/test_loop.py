@@ -337,7 +337,7 @@ def test_a_loop_that_nobody_closed_is_told_when_it_is_collected() -> None:
     """Its eventfd has no owner that would close it: like a socket, it warns instead of vanishing with
     descriptors."""
     loop = Loop()
-    wakeup = loop._wakeup
+    wakeup = loop.engine.wakeup
     loops = [loop]
     del loop
     with pytest.warns(ResourceWarning, match="unclosed <Loop idle") as told:

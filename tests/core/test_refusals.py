@@ -30,9 +30,9 @@ def state_of(virtual: Virtual) -> tuple[object, ...]:
     """Everything of a loop that a call could change."""
     loop = virtual.loop
     return (
-        list(loop._timers._heap), list(loop._ready), list(loop._foreign), list(loop._flushes),
+        list(loop.engine.timers._heap), list(loop.engine.ready), list(loop.engine.foreign), list(loop.engine.flushes),
         dict(virtual.poller.get_map()), list(virtual.poller.calls), dict(virtual.ops.handlers),
-        loop.reports.handler, loop.registry.turn, loop._wakeup._rung,
+        loop.reports.handler, loop.registry.turn, loop.engine.wakeup._rung,
     )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_a_timer_is_refused_to_another_thread_while_the_loop_runs(virtual: Virtu
     def from_thread() -> None:
         if state == "due":
             timer.reschedule(loop.time())
-            loop._timers.take_due(loop.time(), loop._ready.append)
+            loop.engine.timers.take_due(loop.time(), loop.engine.ready.append)
         before, owner = look(), virtual.ops.thread
         virtual.ops.thread = 4711
         with pytest.raises(WrongThread, match="call_soon_threadsafe"):
@@ -166,7 +166,7 @@ def test_a_thread_may_take_back_what_it_has_asked_for(virtual: Virtual) -> None:
         virtual.ops.thread = owner
 
     virtual.loop.call_soon(from_thread)
-    virtual.poller.hold(virtual.loop._wakeup.fd)
+    virtual.poller.hold(virtual.loop.engine.wakeup.fd)
     turns(virtual.loop, 3)
     assert steps == ["two"]
     assert handles[0].is_cancelled()
@@ -188,7 +188,7 @@ def test_the_arguments_are_whole_when_a_callback_is_cancelled_while_it_is_being_
         def args(self, value: tuple[object, ...]) -> None:
             Handle.args.__set__(self, value)  # type: ignore[attr-defined]
 
-    virtual.loop._ready.append(Late(lambda *args: steps.append(args), ("whole",)))
+    virtual.loop.engine.ready.append(Late(lambda *args: steps.append(args), ("whole",)))
     turns(virtual.loop)
     assert steps == [("whole",)]
 

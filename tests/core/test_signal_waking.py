@@ -260,17 +260,17 @@ def test_the_pair_of_sockets_is_given_back_when_ctrl_c_strikes_while_it_is_opene
 ) -> None:
     """Watched already, and known to nobody, it would be readable for ever."""
     with real_loop() as (loop, failures):
-        watch = loop._signals._watch
+        watch = loop.engine.signals._watch
 
         def struck(sock: socket.socket, callback: Callable[[], object]) -> None:
             watch(sock, callback)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(loop._signals, "_watch", struck)
+        monkeypatch.setattr(loop.engine.signals, "_watch", struck)
         loop.call_soon(loop.stop)
         with pytest.raises(KeyboardInterrupt):
             loop.run()
-        assert loop._signals._pair is None
+        assert loop.engine.signals._pair is None
         assert len(loop.registry.poller.get_map()) == 1  # the bell
         monkeypatch.undo()
         loop.run_once(0.0001)
@@ -320,7 +320,7 @@ def test_a_loop_in_another_thread_opens_nothing_for_signals() -> None:
         thread = threading.Thread(target=loop.run)
         thread.start()
         thread.join()
-        assert loop._signals._pair is None
+        assert loop.engine.signals._pair is None
 
 
 def test_a_loop_runs_without_descriptors_for_signals() -> None:
@@ -332,7 +332,7 @@ def test_a_loop_runs_without_descriptors_for_signals() -> None:
             loop.call_soon(loop.remove_signal_handler, USR1)  # with the last one its pair of sockets goes
             loop.call_soon(loop.stop)
             loop.run()
-            assert (loop._signals._pair is None) is is_full
+            assert (loop.engine.signals._pair is None) is is_full
 
 
 def test_a_handler_that_is_removed_during_a_run_leaves_the_loop_awake_for_others() -> None:
@@ -373,9 +373,9 @@ def test_a_forked_child_that_goes_on_is_woken_by_any_signal() -> None:
             child = os.fork()
             if child == 0:
                 try:
-                    before = loop._signals._pair
+                    before = loop.engine.signals._pair
                     loop.reopen()
-                    os._exit(0 if before is None and loop._signals._pair is not None else 1)
+                    os._exit(0 if before is None and loop.engine.signals._pair is not None else 1)
                 finally:
                     os._exit(2)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

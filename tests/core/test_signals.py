@@ -178,7 +178,7 @@ def test_no_signal_is_lost_when_the_wakeup_pipe_is_full() -> None:
 
     with real_loop() as (loop, failures):
         loop.add_signal_handler(USR1, arrived)
-        pair = loop._signals._pair
+        pair = loop.engine.signals._pair
         assert pair is not None
         try:
             while True:

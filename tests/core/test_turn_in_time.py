@@ -144,7 +144,7 @@ def test_a_callback_that_was_removed_meanwhile_does_not_run_when_the_turn_goes_o
 ) -> None:
     """Neither in the turn in which that happened nor in those that follow; what replaced it hears of its own
     readiness only."""
-    handles = list(virtual.loop._ready)
+    handles = list(virtual.loop.engine.ready)
     victims = (SHARE - 1, SHARE, COUNT - 1)
 
     def remove() -> None:

@@ -76,10 +76,10 @@ def test_a_call_that_arrives_while_the_bell_is_silenced_is_not_lost(virtual: Vir
             clear(self, fd)
             virtual.loop.call_soon_threadsafe(steps.append, "racing")
 
-    virtual.loop._wakeup._ops = Racing(virtual.poller)
+    virtual.loop.engine.wakeup._ops = Racing(virtual.poller)
     virtual.loop.call_soon_threadsafe(steps.append, "first")
     turns(virtual.loop)
-    virtual.loop._wakeup._ops = virtual.ops
+    virtual.loop.engine.wakeup._ops = virtual.ops
     assert steps == ["first", "racing"]
 
 
@@ -145,7 +145,7 @@ def test_posting_while_the_loop_is_closed_is_refused_or_ignored_but_never_harmfu
             try:
                 while True:
                     loop.call_soon_threadsafe(int)
-                    loop._wakeup._rung = False  # so that every call really rings
+                    loop.engine.wakeup._rung = False  # so that every call really rings
             except (ReactorClosed, BlockingIOError):  # closed, or rung so often that the pair is full
                 pass
 
@@ -196,7 +196,7 @@ def test_the_bell_can_be_rung_again_when_ctrl_c_struck_just_after_it_was_cleared
         loop.call_soon_threadsafe(steps.append, "posted")
         with pytest.raises(KeyboardInterrupt):
             loop.run_once(0)
-        loop._wakeup._ops = Ops()
+        loop.engine.wakeup._ops = Ops()
         loop.run_until(lambda: steps, timeout=5)
     assert steps == ["posted"]
 
@@ -208,7 +208,7 @@ def test_what_threads_posted_is_not_forgotten_when_ctrl_c_struck_after_the_bell_
     steps: list[str] = []
     virtual.loop.call_soon_threadsafe(steps.append, "posted")
     virtual.loop.add_signal_handler(10, print)
-    signals = virtual.loop._signals
+    signals = virtual.loop.engine.signals
 
     class Interrupted:
         def take_arrived(self) -> object:
@@ -217,10 +217,10 @@ def test_what_threads_posted_is_not_forgotten_when_ctrl_c_struck_after_the_bell_
         def __getattr__(self, name: str) -> object:
             return getattr(signals, name)
 
-    virtual.loop._signals = Interrupted()  # type: ignore[assignment]
+    virtual.loop.engine.signals = Interrupted()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         virtual.loop.run_once()
-    virtual.loop._signals = signals
+    virtual.loop.engine.signals = signals
     virtual.loop.run_until(lambda: steps)
     assert steps == ["posted"]
 

@@ -141,7 +141,7 @@ def test_the_acceptor_rests_without_shedding_when_even_the_reserve_is_gone(
     assert listening.asked() == 1
     virtual.clock.advance(ACCEPT_BACKOFF)
     turns(virtual.loop)
-    assert not virtual.ops.open_fds - {virtual.loop._wakeup.fd}
+    assert not virtual.ops.open_fds - {virtual.loop.engine.wakeup.fd}
     listening.socket.script("accept", error(errno.EMFILE), *waiting(1))
     virtual.clock.advance(ACCEPT_BACKOFF)
     turns(virtual.loop, 3)

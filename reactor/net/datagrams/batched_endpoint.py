@@ -105,7 +105,7 @@ class BatchedEndpoint(DatagramEndpoint):
         """Deliver what has arrived, and send what is said to it."""
         arrived = self._arrived
         self._corked = []
-        is_probed = self._shared.loop.probe is not None
+        is_probed = self._shared.probe is not None
         counters = self._shared.counters
         try:
             turn = self._shared.loop.registry.turn
@@ -199,7 +199,7 @@ class BatchedEndpoint(DatagramEndpoint):
 
     def _on_sent(self, postings: list[Posting]) -> None:
         self._shared.counters.datagrams_sent += len(postings)
-        probe = self._shared.loop.probe
+        probe = self._shared.probe
         if probe is not None:
             for data, _, _ in postings:
                 probe.sent(self, len(data))

@@ -148,7 +148,7 @@ class DatagramEndpoint(MulticastMember, Transport):
     def _on_received(self, data: bytes, address: Any) -> None:
         self.note_progress()
         self._shared.counters.datagrams_received += 1
-        probe = self._shared.loop.probe
+        probe = self._shared.probe
         if probe is not None:
             probe.received(self, len(data))
         self._deliver(self._protocol.datagram_received, data, address)
@@ -217,7 +217,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self.sock.sendto(data, address)
         self.note_progress()
         self._shared.counters.datagrams_sent += 1
-        probe = self._shared.loop.probe
+        probe = self._shared.probe
         if probe is not None:
             probe.sent(self, len(data))
 
