@@ -51,8 +51,10 @@ class Lingering:
         """Close *sock*, which is not registered and has nothing left to send, when its peer is done; then call
         ``closed()``.  *receive* receives into a buffer, as ``sock.recv_into``, and returns 0 at the end only."""
         entry = LingeringSocket(sock, receive, closed, self._loop.time() + LINGER_TIMEOUT)
-        if isinstance(self._loop.registry.poller, ForkedPoller):
-            entry.close()  # in a forked child: to shut the connection down would do it to the parent's as well
+        if isinstance(self._loop.registry.poller, ForkedPoller) or self._loop.is_closed():
+            # In a forked child: to shut the connection down would do it to the parent's as well.  In a loop that is
+            # being closed: nobody waits any more.
+            entry.close()
             return
         try:
             sock.shutdown(socket.SHUT_WR)
