@@ -105,8 +105,6 @@ class BatchedEndpoint(DatagramEndpoint):
         """Deliver what has arrived, and send what is said to it."""
         arrived = self._arrived
         self._corked = []
-        is_probed = self._shared.probe is not None
-        counters = self._shared.counters
         try:
             turn = self._shared.loop.registry.turn
             stop_at = self._shared.clock() + STREAM_SECONDS
@@ -114,15 +112,8 @@ class BatchedEndpoint(DatagramEndpoint):
                 data, address = arrived.pop()
                 if isinstance(data, int):
                     self._on_cut(data, self._batch.share, address)
-                elif is_probed:
-                    self._on_received(data, address)
                 else:
-                    # The same without the calls: this is the hot path.
-                    counters.datagrams_received += 1
-                    try:
-                        self._protocol.datagram_received(data, address)
-                    except BaseException as exc:
-                        self._on_raised(exc, self._protocol.datagram_received)
+                    self._on_received(data, address)
                 if self._shared.loop.registry.turn != turn:
                     arrived.clear()  # a callback has forked: in its child the rest is the parent's
                 elif self._shared.clock() >= stop_at:
