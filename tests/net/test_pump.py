@@ -225,7 +225,7 @@ def test_held_bytes_are_dropped_with_their_stream(stage: Stage) -> None:
     teller, stream, peer = pumped_pair(stage)
     with peer:
         stream.pause_reading()
-        stream.bytes_arrived(stream.fileno(), b"data")
+        stream.arrived(b"data")
         stream.resume_reading()
         stream.abort()
         assert stream._held is None
