@@ -32,8 +32,8 @@ from tests.net.framed import (
     pair,
     wire_of,
 )
+from tests.net.pump.test_pump import ON, pumped_pair, pytestmark
 from tests.net.stage import PATIENCE, Stage, stage_on
-from tests.net.test_pump import ON, pumped_pair, pytestmark
 
 __all__ = ["pytestmark"]
 

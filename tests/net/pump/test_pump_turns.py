@@ -14,9 +14,9 @@ from reactor.limits import OUTBOX_SECONDS, TURN_SECONDS
 from reactor.net.pump.choice import with_pump
 from reactor.testing import VirtualClock
 from tests.net.framed import Frames, echo, heard, pair
+from tests.net.pump.test_pump import ON, has_something, pytestmark
+from tests.net.pump.test_pump_frames import Spy
 from tests.net.stage import Stage, stage_on
-from tests.net.test_pump import ON, has_something, pytestmark
-from tests.net.test_pump_frames import Spy
 
 __all__ = ["pytestmark"]
 
