@@ -62,7 +62,12 @@ class Virtual:
         """Connect to *destination*."""
         stage = self.stage
         return Connector(
-            stage.shared, stage.resolver, lambda: self.caller, destination, make_stream=self._make_stream, **keywords
+            stage.shared,
+            stage.resolver,
+            lambda: self.caller,
+            destination,
+            make_stream=self._make_stream,
+            **keywords,
         )
 
     def _make_stream(self, sock: Any, protocol: Any, peer: Any) -> Any:

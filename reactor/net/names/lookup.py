@@ -80,9 +80,9 @@ class Lookup:
 
         Allowed after the reactor's end.  Raises WrongThread.
         """
+        if not self._loop.is_closed():
+            self._loop.check()
         if not self.done():
-            if not self._loop.is_closed():
-                self._loop.check()
             self._end(LookupCancelled(f"the look-up of {self._request.subject!r} was cancelled"))
 
     # -- for the resolver --------------------------------------------------------------------------------------

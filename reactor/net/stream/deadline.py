@@ -68,12 +68,10 @@ class Deadline:
 
     def stop(self) -> None:
         """Stop waiting: it has come.  Calling it twice, too late, or after the reactor's end does nothing."""
-        timer = self._timer
-        if timer is None:
-            return
         if not self._loop.is_closed():  # else the timer went with the reactor
             self._loop.check()
-            timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
         self._timer = None
 
     def is_running(self) -> bool:

@@ -57,20 +57,20 @@ def test_there_is_room_only_while_it_is_corked() -> None:
 
 def test_no_more_is_collected_than_one_frame_may_hold() -> None:
     """What has room needs no look at the limit of the codec: no piece can be longer than that."""
-    outbox = Outbox(LengthPrefixed(2, max_frame_length=1000))
+    outbox = Outbox(codec=LengthPrefixed(2, max_frame_length=1000))
     outbox.cork()
     assert outbox.room == 1000
 
 
 def test_frames_are_made_of_what_was_collected() -> None:
     """Pieces are payloads if there is a codec, else bytes."""
-    assert Outbox(CODEC).joined([b"a", b"", b"bc"]) == b"\1a\0\2bc"
+    assert Outbox(codec=CODEC).joined([b"a", b"", b"bc"]) == b"\1a\0\2bc"
     assert Outbox().joined([b"a", b"", b"bc"]) == b"abc"
 
 
 def test_there_is_no_room_while_something_is_pending() -> None:
     """What comes then has to come behind it; when all of it has left, there is room again."""
-    outbox = Outbox(CODEC)
+    outbox = Outbox(codec=CODEC)
     outbox.cork()
     collect(outbox, b"a")
     outbox.settle()
@@ -107,7 +107,7 @@ def test_the_rest_is_pending_when_the_kernel_takes_a_part(sent: int, left: bytes
 
 def test_nothing_is_taken_after_it_was_shut_but_what_is_there_may_leave() -> None:
     """``write_eof`` and ``close``: neither corking nor an empty outbox makes room again."""
-    outbox = Outbox(CODEC)
+    outbox = Outbox(codec=CODEC)
     outbox.cork()
     collect(outbox, b"last")
     outbox.shut()
@@ -137,7 +137,7 @@ def test_all_is_forgotten_when_it_is_cleared_and_the_cork_stays() -> None:
 def test_nothing_that_waits_is_lost_when_another_protocol_takes_over() -> None:
     """Framed by the codec that it was given to, in order, before anything of the new one; corked as before, and the
     pump still knows of it."""
-    old = Outbox(CODEC, 7)
+    old = Outbox(codec=CODEC, format=7)
     old.add(b"first ")
     old.cork()
     collect(old, b"hi")
@@ -153,7 +153,7 @@ def test_nothing_that_waits_is_lost_when_another_protocol_takes_over() -> None:
 
 def test_a_protocol_that_was_replaced_has_no_room_ever() -> None:
     """It could else put a payload where another codec would frame it."""
-    old = Outbox(CODEC)
+    old = Outbox(codec=CODEC)
     old.cork()
     collect(old, b"hi")
     new = old.succeed()
@@ -165,7 +165,7 @@ def test_a_protocol_that_was_replaced_has_no_room_ever() -> None:
 
 def test_an_heir_is_shut_when_its_predecessor_was() -> None:
     """Another protocol is no way to write after the end."""
-    old = Outbox(CODEC)
+    old = Outbox(codec=CODEC)
     old.shut()
     new = old.succeed(CODEC)
     new.cork()
@@ -189,7 +189,7 @@ STEPS = st.one_of(
 def test_bytes_leave_in_the_order_in_which_they_came_whatever_is_done(script: list[tuple[str, Any]]) -> None:
     """Any mix of collecting, settling, sending in part, and changing the protocol: what left, and what waits, is
     all that was ever put in, each piece framed by the codec of its time."""
-    outbox, left, want = Outbox(CODEC), b"", b""
+    outbox, left, want = Outbox(codec=CODEC), b"", b""
     for word, detail in script:
         if word == "collect":
             collect(outbox, detail)

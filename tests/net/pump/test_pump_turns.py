@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from reactor.limits import OUTBOX_SECONDS, TURN_SECONDS
+from reactor.limits import OUTBOX_SECONDS, OUTBOX_STREAMS, TURN_SECONDS
 from reactor.net.pump.choice import with_pump
 from reactor.testing import VirtualClock
 from tests.net.framed import Frames, echo, heard, pair
+from tests.net.pump.test_pump import ON, Teller, has_something, pumped_pair, pytestmark
+from tests.net.pump.test_pump_frames import Spy
 from tests.net.stage import Stage, stage_on
-from tests.net.test_pump import ON, has_something, pytestmark
-from tests.net.test_pump_frames import Spy
 
 __all__ = ["pytestmark"]
 
@@ -58,6 +58,26 @@ class Busy:
     def close(self) -> None:
         for peer in self.peers:
             peer.close()
+
+
+def test_the_first_replies_leave_before_the_last_request_is_delivered(stage: Stage) -> None:
+    """The outbox is bounded: with many streams in one turn, some are answered in its midst."""
+    pairs = [pumped_pair(stage) for _ in range(OUTBOX_STREAMS + 1)]
+    answered_before_the_last: list[int] = []
+
+    def answer(teller: Teller) -> None:
+        teller.transport.write(b"reply")
+        if sum(bool(other.received) for other, _, _ in pairs) == len(pairs):
+            answered_before_the_last.append(sum(has_something(peer) for _, _, peer in pairs))
+
+    for teller, _, peer in pairs:
+        teller.play.react = answer  # type: ignore[method-assign]
+        peer.send(b"request")
+    stage.run_once(0)
+    assert answered_before_the_last == [OUTBOX_STREAMS]
+    for _, _, peer in pairs:
+        assert peer.recv(10) == b"reply"
+        peer.close()
 
 
 @pytest.mark.parametrize("data", [b"\0\1a", b"\0\1a\0\1b", b"\0\1a\0"])

@@ -17,8 +17,8 @@ from reactor.net.pump.choice import with_pump
 from tests.conftest import ALWAYS, SHIPPED, leave_to_streams
 from tests.net import framed
 from tests.net.framed import FORMATS, LIMIT, Frames, Texts, Whole, echo, heard, pair, wire_of
+from tests.net.pump.test_pump import OFF, ON, pytestmark
 from tests.net.stage import Stage, stage_on
-from tests.net.test_pump import OFF, ON, pytestmark
 
 __all__ = ["pytestmark"]
 

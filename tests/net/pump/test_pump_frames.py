@@ -17,6 +17,7 @@ from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import JOIN_BYTES
 from reactor.net.pump.choice import with_pump
 from reactor.net.stream.stream import Stream
+from reactor.testing import VirtualClock
 from tests.conftest import leave_to_streams
 from tests.net.framed import (
     FORMATS,
@@ -32,16 +33,19 @@ from tests.net.framed import (
     pair,
     wire_of,
 )
+from tests.net.pump.test_pump import ON, pumped_pair, pytestmark
 from tests.net.stage import PATIENCE, Stage, stage_on
-from tests.net.test_pump import ON, pumped_pair, pytestmark
 
 __all__ = ["pytestmark"]
 
 
 @pytest.fixture
 def stage(pump_few: int) -> Iterator[Stage]:
-    """A stage with a pump, for which one stream is enough, or which leaves a few to themselves."""
-    with stage_on(with_pump("epoll", ON)) as stage:
+    """A stage with a pump, for which one stream is enough, or which leaves a few to themselves.
+
+    Its clock stands still: what is to leave in one call leaves in several when the machine takes its time.
+    """
+    with stage_on(with_pump("epoll", ON), clock=VirtualClock()) as stage:
         yield stage
 
 
