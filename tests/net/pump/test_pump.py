@@ -378,6 +378,7 @@ def test_the_rest_of_the_arrivals_are_the_parents_when_a_callback_forks(stage: S
     finally:
         if os.getpid() != parent:
             os._exit(0)
+    stage.settle()  # a fork takes its time, and may have used up the turn
     assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
     heard = sorted(peer.recv(100) if has_something(peer) else b"" for _, _, peer in pairs)
     assert heard == [b"", b"parent", b"parent"]

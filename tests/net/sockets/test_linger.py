@@ -146,6 +146,9 @@ def test_the_socket_is_closed_when_it_cannot_be_watched(virtual: Virtual) -> Non
     class Refusing:
         registry = Full()
 
+        def is_closed(self) -> bool:
+            return False
+
         def time(self) -> float:
             return 0.0
 
