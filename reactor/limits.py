@@ -4,7 +4,7 @@ A bound that hides inside a function cannot be questioned.  Here they stand toge
 compare them with the kernel's own limits and with what other servers chose.  All of them are defaults: whatever
 a user may want to change is also an argument of the class that uses it.
 
-Byte counts end in ``_BYTES`` or are named ``SIZE``; durations are float seconds.  Read next: ``reactor.errors``.
+Byte counts end in ``_BYTES`` or are named ``SIZE``; durations are float seconds.  Read next: ``ops``.
 """
 
 # -- reading ---------------------------------------------------------------------------------------------------

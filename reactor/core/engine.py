@@ -84,6 +84,7 @@ class Engine:
         self.signals = Signals(ops, self.wakeup.ring, self._watch_reads, self._unwatch_reads)
 
     def open_wakeup(self) -> None:
+        """Make the bell by which other threads wake the poller, and watch it.  Raises OSError."""
         self.wakeup = Wakeup(self.ops)
         try:
             self._watch_reads(self.wakeup.fd, self.take_foreign)

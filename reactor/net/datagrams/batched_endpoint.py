@@ -1,4 +1,4 @@
-"""Datagrams in batches: the endpoint of ``datagram`` with one call into the kernel where that has sixty-four.
+"""Datagrams in batches: the endpoint of ``endpoint`` with one call into the kernel where that has sixty-four.
 
 ``DatagramEndpoint`` is the specification: the same events with the same arguments, the same bytes on the wire in
 the same order, and the tests put both through the same scripts.  Two things are different inside.
@@ -13,7 +13,7 @@ the same order, and the tests put both through the same scripts.  Two things are
 Outside of a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
 delay what timers send and gain nothing: they send one.
 
-All methods belong to the loop's thread.  Read next: ``resolver``.
+All methods belong to the loop's thread.  Read next: ``reactor.net.names.resolver``.
 """
 
 from __future__ import annotations

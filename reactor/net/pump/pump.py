@@ -26,7 +26,7 @@ Frames behind a length are cut where they are received, and made where they are 
 do it anyway.  Arrivals become Python objects all at once, by one program for the arena (see ``_accel/scan.h``).
 
 It needs epoll and the compiled module; everywhere else the same streams run on the plain path, which is also the
-specification of this one: the tests put both through the same scripts.  Read next: ``pump_choice``.
+specification of this one: the tests put both through the same scripts.  Read next: ``choice``.
 """
 
 from __future__ import annotations

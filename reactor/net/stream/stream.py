@@ -19,7 +19,7 @@ delivery the first write goes out at once, and what follows in the same turn is 
 the kernel refuses waits for writability.  Nagle's algorithm has the same aim and waits for an acknowledgement of the
 peer; this waits for nothing but the program itself, so TCP_NODELAY is on.
 
-All methods belong to the loop's thread.  Read next: ``pump``, which receives and sends for many streams at once; and
+All methods belong to the loop's thread.  ``pump`` is what receives and sends for many streams at once.  Read next:
 ``listener`` and ``connector``, which make streams.
 """
 

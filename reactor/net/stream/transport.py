@@ -21,8 +21,8 @@ its direction.  ``is_halted``: the protocol is given nothing at present.  ``_is_
 more but ``connection_lost``.  ``_is_lost``: that one is on its way, and no method does anything any more.
 
 **Check, then change:** every public method looks first whether it may be called (``loop.check``: the right thread, an
-open reactor), and changes something only then.  Loop thread.  Read next: ``stream``; then ``messages`` and
-``datagram``, the other kinds.
+open reactor), and changes something only then.  Loop thread.  Read next: ``stream``; then ``reactor.net.messages.stream`` and
+``reactor.net.datagrams.endpoint``, the other kinds.
 """
 
 from __future__ import annotations
