@@ -69,7 +69,7 @@ def noise_floor(ours: Sequence[Sample], again: Sequence[Sample], metric: str) ->
 
 
 def is_shown(ratio: Spread, floor: float | None) -> bool:
-    """Tell whether a difference is shown: beyond the floor, and in all rounds in the same direction."""
+    """Return True if a difference is shown: beyond the floor, and in all rounds in the same direction."""
     if floor is None:
         return False
     beyond = max(ratio.median, 1 / ratio.median) - 1 > floor

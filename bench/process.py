@@ -65,7 +65,7 @@ class Running:
         self._folder = Path("/proc") / str(process.pid)
 
     def is_alive(self) -> bool:
-        """Tell whether it has not ended."""
+        """Return True if it has not ended."""
         return self.process.poll() is None
 
     def usage(self) -> Usage:

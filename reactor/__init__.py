@@ -14,14 +14,15 @@
 
 The floors, from the ground up; a file imports only from below::
 
-    errors  limits                     what can go wrong, and every number
+    errors  limits  ops  telling/      what can go wrong, every number, the seam to the system, what is told
     core/  framing/  auth/  flow       the loop | codecs | handshake | watermarks  (know nothing of each other)
     net/  testing/                     sockets, streams, datagrams, names | doubles for tests
     service/                           servers and clients made of them
     compat/  load/                     drop-ins for modules of the standard library | the generator of load
     cli/                               the door: ``reactor serve``, ``call``, ``info``, ``demo`` and others
 
-Start reading at ``reactor.core.engine``: one turn of the loop.
+The evening is for the spine of the loop, from ``core/handles`` to ``core/loop``: about 1,500 lines.  Begin with the
+page ``docs/life-of-a-frame.md``, then ``reactor.core.engine``: one turn of the loop.
 """
 
 from reactor.core.handles import Handle, Timer

@@ -1,6 +1,6 @@
 """``python3 -m reactor``: the same door as the command ``reactor``.
 
-Read next: ``reactor.cli.main``.
+What is behind it is ``reactor.cli.main``; this file is all that it takes to be run as a module.
 """
 
 from __future__ import annotations

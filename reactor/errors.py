@@ -79,7 +79,7 @@ class ArgumentError(UsageError, TypeError):
 
 
 class ScriptExhausted(UsageError, AssertionError):
-    """A loop on a scripted poller would wait for ever: nothing more is scripted and no timer is set."""
+    """A loop on a scripted poller would wait forever: nothing more is scripted and no timer is set."""
 
 
 class PayloadRefused(UsageError, ValueError):

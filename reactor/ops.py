@@ -105,7 +105,7 @@ class Ops:
         os.close(fd)
 
     def is_open(self, fd: int) -> bool:
-        """Tell whether *fd* is an open descriptor of this process, see fstat(2)."""
+        """Return True if *fd* is an open descriptor of this process, see fstat(2)."""
         try:
             os.fstat(fd)
         except OSError as exc:
@@ -115,7 +115,7 @@ class Ops:
     # -- Unix socket paths -------------------------------------------------------------------------------------
 
     def is_socket_path(self, path: str | bytes) -> bool:
-        """Tell whether *path* exists and is a Unix socket, without following a link."""
+        """Return True if *path* exists and is a Unix socket, without following a link."""
         try:
             return stat.S_ISSOCK(os.lstat(path).st_mode)
         except (OSError, ValueError):
@@ -173,7 +173,7 @@ class Ops:
         signal.siginterrupt(signum, False)
 
     def is_main_thread(self) -> bool:
-        """Tell whether the caller is the main thread, in which alone Python runs the handlers of signals."""
+        """Return True if the caller is the main thread, in which alone Python runs the handlers of signals."""
         import threading
 
         return threading.main_thread().ident == get_ident()
@@ -194,6 +194,6 @@ class Ops:
         return RLock()
 
     def after_fork_in_child(self, callback: Callable[[], None]) -> None:
-        """Call *callback* in every child that this process forks, for ever, see os.register_at_fork."""
+        """Call *callback* in every child that this process forks from now on, see os.register_at_fork."""
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=callback)

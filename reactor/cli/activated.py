@@ -3,7 +3,7 @@
 Only what starts the server differs; what it serves, says and counts is the same.  A server that was started for one
 connection ends with it.  One that was given a listening socket may end when it has been idle for a while
 (``--exit-idle``): who started it has kept the socket, and starts it again for the next client, who waits in the
-kernel's queue meanwhile.  Read next: ``reactor.service.activation``.
+kernel's queue meanwhile.  How the sockets are found is in ``reactor.service.activation``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def open_inherited(server: Server, arguments: argparse.Namespace) -> None:
     if not sockets:
         raise OptionError("no socket was handed over: LISTEN_FDS is not set, or LISTEN_PID is another process")
     try:
-        heed_kind(sockets, arguments)
+        apply_kind(sockets, arguments)
         for inherited in sockets:
             adopt(server, inherited, arguments)
     except BaseException:
@@ -59,7 +59,7 @@ def open_inherited(server: Server, arguments: argparse.Namespace) -> None:
         raise
 
 
-def heed_kind(sockets: list[Inherited], arguments: argparse.Namespace) -> None:
+def apply_kind(sockets: list[Inherited], arguments: argparse.Namespace) -> None:
     """Have the *arguments* say what the sockets are.  Raises OptionError for options that are for connections."""
     arguments.udp = all(inherited.role == "datagram" for inherited in sockets)
     for name in FOR_STREAMS if arguments.udp else ():
@@ -84,7 +84,7 @@ def adopt(server: Server, inherited: Inherited, arguments: argparse.Namespace) -
 
 
 def is_over(server: Server, arguments: argparse.Namespace) -> bool:
-    """Tell whether the server was started for connections, not to listen, and they have ended."""
+    """Return True if the server was started for connections, not to listen, and they have ended."""
     return bool(arguments.activation) and not server.addresses and server.is_idle
 
 

@@ -69,7 +69,7 @@ def add_machinery(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def heed_accel(accel: str | None) -> None:
+def use_accel(accel: str | None) -> None:
     """Have the choice *accel* count for whatever this process makes from now on: codecs, and the pump of a reactor.
 
     "pure" means nothing compiled, so it also turns off a pump that the environment demands.

@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import reactor
-from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, seconds, whole_number
+from reactor.cli.arguments import add_machinery, add_mode, expand, seconds, use_accel, whole_number
 from reactor.cli.credentials import add_credentials, asks_for_key, credentials
 from reactor.cli.json_lines import json_messages, json_reply
 from reactor.cli.messages import Feed, from_file, from_stdin
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     choose_mode(arguments)
     is_bytes = arguments.mode == "raw" and not arguments.udp
     proof = credentials(arguments)
-    heed_accel(arguments.accel)
+    use_accel(arguments.accel)
     with reactor.Reactor(arguments.selector) as loop:
         feed = open_feed(loop, arguments, is_bytes)
         printer = Printer(is_bytes and not (arguments.messages or feed.is_interactive), arguments.json)

@@ -43,7 +43,7 @@ def credentials(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def asks_for_key(reply: bytes) -> bool:
-    """Tell whether *reply*, the first of a server, is the challenge of a gate, with or without its length.
+    """Return True if *reply*, the first of a server, is the challenge of a gate, with or without its length.
 
     Somebody has forgotten --auth-key then, and random bytes on his terminal would not tell him so.
     """

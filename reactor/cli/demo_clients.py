@@ -61,11 +61,11 @@ class Drive:
         self.is_sending = False
 
     def is_over(self) -> bool:
-        """Tell whether all is verified, or something went wrong."""
+        """Return True if all is verified, or something went wrong."""
         return bool(self.problem) or self.settled == len(self.clients)
 
     def is_connected(self) -> bool:
-        """Tell whether all connections are open, or something went wrong."""
+        """Return True if all connections are open, or something went wrong."""
         return bool(self.problem) or self.open == len(self.clients)
 
     def fail(self, problem: str) -> None:

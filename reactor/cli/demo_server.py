@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import reactor
-from reactor.cli.arguments import heed_accel, poller_text
+from reactor.cli.arguments import poller_text, use_accel
 from reactor.service.server import Server
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def end_with(exc: BaseException, source: object) -> NoReturn:
 def main(selector: str, accel: str, control_fd: int, services: tuple[Any, ...] = ("upper", "echo")) -> None:
     """Serve until the socket with the number *control_fd* ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the demo will hang up
-    heed_accel(accel)
+    use_accel(accel)
     with reactor.Reactor(selector) as loop:
         loop.set_exception_handler(end_with)
         ports = {}

@@ -2,7 +2,8 @@
 
 The report goes to stdout, progress and complaints to stderr.  The status is 0 for a valid result and 2 for an
 invalid one, so that a script cannot take the figures of a broken server for good; a warning, about the generator,
-changes nothing.  ``--json -`` replaces the report; ``--json FILE`` comes in addition.  Read next: ``reactor.load``.
+changes nothing.  ``--json -`` replaces the report; ``--json FILE`` comes in addition.
+``reactor.load.course`` does the work.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import reactor
-from reactor.cli.arguments import add_machinery, heed_accel, seconds
+from reactor.cli.arguments import add_machinery, seconds, use_accel
 from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.send_progress import bytes_text, make_display, spell_time
 from reactor.cli.terminal import result, tell
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     address = reactor.parse_address(arguments.address)
     if isinstance(address, tuple):
         address = (address[0] or "localhost", address[1])
-    heed_accel(arguments.accel)
+    use_accel(arguments.accel)
     proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
         client = UploadClient(loop, arguments.files, timeout=arguments.timeout, **proof)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.activated import add_activation, end_when_idle, is_over, open_inherited
-from reactor.cli.arguments import add_machinery, add_mode, expand, heed_accel, poller_text, seconds, whole_number
+from reactor.cli.arguments import add_machinery, add_mode, expand, poller_text, seconds, use_accel, whole_number
 from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.serve_upload import add_upload, is_upload, upload_server
 from reactor.cli.terminal import announce, tell
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     logging.raiseExceptions = False  # a log that nobody reads any more is no reason to complain to nobody
     logging.basicConfig(format="%(message)s", level=logging.CRITICAL if arguments.quiet else logging.WARNING)
-    heed_accel(arguments.accel)
+    use_accel(arguments.accel)
     proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
         server = make_server(loop, arguments, proof)
@@ -127,7 +127,7 @@ def journal_for(arguments: argparse.Namespace) -> Any:
 
 
 def uses_datagrams(server: Server, arguments: argparse.Namespace) -> bool:
-    """Tell whether datagrams were asked for, or are all that the service does."""
+    """Return True if datagrams were asked for, or are all that the service does."""
     return arguments.udp or "stream" not in server.service.transports
 
 

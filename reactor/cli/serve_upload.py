@@ -48,7 +48,7 @@ def byte_count(text: str) -> int:
 
 
 def is_upload(arguments: argparse.Namespace) -> bool:
-    """Tell whether the *arguments* ask for an upload server.  Raises OptionError if only some of them do."""
+    """Return True if the *arguments* ask for an upload server.  Raises OptionError if only some of them do."""
     given = [name for name in OWN if getattr(arguments, name)]
     if arguments.service != "upload":
         if given:

@@ -132,7 +132,7 @@ class async_chat(asyncore.dispatcher):
                 return
 
     def _take(self, terminator: Any) -> bool:
-        """Collect from the buffer up to *terminator*; tell whether to look again."""
+        """Collect from the buffer up to *terminator*; return True if there may be more to take."""
         size = len(self.ac_in_buffer)
         if not terminator:
             self._collect(size)

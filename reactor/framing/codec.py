@@ -15,7 +15,7 @@ The frames do not depend on how the stream was cut into chunks, nor on which sca
 
 Rejected: a callback per frame (the caller could not batch, and could close the codec under its own loop), and
 ``frames`` as a generator (state would live in a suspended function, and a fault would come too late to be seen).
-Read next: ``seam``, then any format.
+What a scanner owes is in ``seam``.  Read next: ``scanner_pure``, which cuts; then any format.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def line_scanner(limit: int) -> Scanner:
 
 
 def are_many(payloads: list[Payload], limit: int) -> bool:
-    """Tell whether *payloads* are so many that looking at the whole pays, all of them bytes, and none too long."""
+    """Return True if *payloads* are so many that a look at the whole pays, all bytes, and none too long."""
     return (
         len(payloads) >= FEW and ONLY_BYTES.issuperset(map(type, payloads)) and max(map(len, payloads)) <= limit
     )

@@ -94,7 +94,7 @@ class Record:
 
 
 def has_package() -> bool:
-    """Tell whether the hdrhistogram package is here."""
+    """Return True if the hdrhistogram package is here."""
     return find_spec("hdrh") is not None
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the clock, when nothing else asks for one.
 TICK = 1.0
 
-#: Nanoseconds that are as good as for ever.
+#: Nanoseconds that are as good as forever.
 FOR_EVER = 10**18
 
 

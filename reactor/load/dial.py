@@ -64,7 +64,7 @@ class _Dialing:
         self.sockets: list[socket.socket] = []
 
     def is_done(self) -> bool:
-        """Tell whether every attempt has ended."""
+        """Return True if every attempt has ended."""
         return not self._pending
 
     def more(self) -> None:

@@ -6,7 +6,7 @@ to do.  What it owes, and what both engines do in the same words:
     advance(until)   send, receive and verify until the instant (nanoseconds of the monotonic clock); return early
                      when nothing may be sent and nothing is owed, or when no connection is left
     budget           how many messages may still be sent; 0 ends the sending
-    give_up(before)  cease to wait for the replies to messages that were sent before the instant
+    give_up(before)  stop waiting for the replies to messages that were sent before the instant
     owed()           how many replies are waited for
     leave()          end every connection in an orderly way, judging what still comes; then all sockets are closed
     close()          close all sockets at once

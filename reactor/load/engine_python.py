@@ -242,7 +242,7 @@ class Speaker(BaseProtocol):
         self.judge = judge
 
     def has_room(self, window: int) -> bool:
-        """Tell whether it may be sent another message."""
+        """Return True if it may be sent another message."""
         return not (self._is_paused or self.is_gone) and self.judge.has_room(window)
 
     def send(self, batch: list[bytes]) -> None:

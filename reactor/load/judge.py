@@ -6,7 +6,7 @@ bytes are judged **by position**: byte k of what comes back must be byte k of wh
 corrupted message, but after a lost or an additional byte nothing fits any more, and that is what the result shows.
 
 Both have one face.  ``feed(data, now)`` takes what was received; ``expected`` is the oldest message without a
-reply, ``settled`` counts those that are no longer waited for, ``give_up(before)`` ceases to wait for old
+reply, ``settled`` counts those that are no longer waited for, ``give_up(before)`` stops waiting for old
 ones.  ``queued`` is set by the engine: how many messages this connection was given to send.
 
 **The invariant**: each message is settled once: answered, corrupted, or lost.
@@ -62,7 +62,7 @@ class Judge:
         raise NotImplementedError
 
     def is_clean(self) -> bool:
-        """Tell whether all is as it should be: nothing half received, everything before ``expected`` settled."""
+        """Return True if all is as it should be: nothing half received, everything before ``expected`` settled."""
         raise NotImplementedError
 
     @property
@@ -71,7 +71,7 @@ class Judge:
         return self.queued - self.settled
 
     def has_room(self, window: int) -> bool:
-        """Tell whether another message may be sent: fewer than *window* are owed, and its start can be kept."""
+        """Return True if another message may be sent: fewer than *window* are owed, and its start can be kept."""
         return self.queued - self.settled < window and self.queued - self.expected < self.starts.ring
 
     def lose_all(self, why: str) -> None:
@@ -82,7 +82,7 @@ class Judge:
             self.settled = self.expected = self.queued
 
     def give_up(self, before: int) -> None:
-        """Cease to wait for the messages that were sent before the instant *before* (nanoseconds)."""
+        """Stop waiting for the messages that were sent before the instant *before* (nanoseconds)."""
         raise NotImplementedError
 
     def _note(self, kind: str, number: int, text: str) -> None:
@@ -92,7 +92,7 @@ class Judge:
         due, sent = self.starts.of(self.connection, number)
         self.meter.answered(self.messages.size(self.connection, number), due, sent, now)
 
-    def _settle(self) -> None:
+    def _settle_oldest(self) -> None:
         """The oldest message is not waited for any more."""
         self.settled += 1
         self.expected += 1
@@ -145,7 +145,7 @@ class ByContent(Judge):
             self._note("lost", self.expected, "")
             if len(self._given_up) < REMEMBERED:
                 self._given_up.add(self.expected)
-            self._settle()
+            self._settle_oldest()
 
     def _malformed(self, fault: FramingError) -> None:
         if not self.is_broken:
@@ -158,7 +158,7 @@ class ByContent(Judge):
             if self._ahead:
                 self._note("reordered", number, f": its reply came after that to {min(self._ahead)}")
             self._measure(number, now)
-            self._settle()
+            self._settle_oldest()
         else:
             self._judge_strange(reply, now)
 
@@ -200,7 +200,7 @@ class ByContent(Judge):
             return
         self._note("corrupted", number, ": " + difference(self.messages.reply(self.connection, number), reply))
         if number == self.expected:
-            self._settle()
+            self._settle_oldest()
         else:
             self._settle_ahead(number)
 
@@ -209,9 +209,9 @@ class ByContent(Judge):
         self.settled += 1
         self._ahead.add(number)
 
-    def _settle(self) -> None:
+    def _settle_oldest(self) -> None:
         """The oldest is settled: the next that is not becomes the oldest."""
-        super()._settle()
+        super()._settle_oldest()
         while self.expected in self._ahead:
             self._ahead.discard(self.expected)
             self.expected += 1
@@ -266,6 +266,6 @@ class ByPosition(Judge):
             self._note("corrupted", number, self._damage)
         else:
             self._measure(number, now)
-        self._settle()
+        self._settle_oldest()
         self._offset = 0
         self._damage = ""

@@ -1,11 +1,15 @@
 """The network on top of the loop: addresses, sockets, streams, datagrams, names, connecting and listening.
 
-Read in this order: ``addresses``, ``socket_options``, ``port_holder``, ``unix_path`` and ``sockets`` (what the
-system wants to hear) · ``protocol`` and ``factories`` (what a user writes) · ``linger``, ``outgoing``, ``pump``,
-``batch``, ``shared``, ``transport``, ``write_half``, ``read_half`` and ``stream`` (bytes both ways, and a good end) ·
-``deadline`` · the folder ``messages`` (whole messages both ways) · ``multicast``, ``destinations``, ``datagram``,
-``datagram_batch`` · the folder ``names`` and ``resolver`` · ``acceptor``, ``listener``, ``attempt`` and
-``connector`` (how streams come to be) · ``reactor`` (the face).
+Each folder is a room, with one question on its door.  Read them in this order:
+
+- ``protocol``: what a program writes, and what it is told;
+- ``sockets``: how a socket is named, opened, set up, and closed so that the last reply arrives;
+- ``stream``: a connection of bytes, and the life that all kinds of connections share;
+- ``pump``: the same bytes received and sent for many streams in one call, in C;
+- ``messages`` and ``datagrams``: connections and sockets that keep the boundaries of what was sent;
+- ``names``: every question about a name, asked beside the loop;
+- ``connections``: how streams come about, by accepting and by connecting;
+- ``shared``: what all of them share in one reactor; and ``reactor``: the face that a program sees.
 
 Nothing in here calls the operating system by itself: it is asked through ``ops`` or through a socket's own methods.
 """

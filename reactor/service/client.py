@@ -1,7 +1,7 @@
 """A client: a sequence of messages goes out, the replies come back, and no more than a window is on its way.
 
 The window keeps a client and an echoing server from deadlock by courtesy: a client that writes everything
-before it reads makes the server's replies pile up until the server ceases to read, and then nobody moves.  It
+before it reads makes the server's replies pile up until the server stops reading, and then nobody moves.  It
 also bounds memory, because *messages* is an iterator that is asked only when there is room.
 
 Replies are matched with messages by order alone.  In raw mode there is nothing to match with: a reply is a

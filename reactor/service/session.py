@@ -80,7 +80,7 @@ class Session(FramedProtocol):
         return None
 
     def pause_writing(self) -> None:
-        """The client does not read: cease to listen to it."""
+        """The client does not read: stop reading from it."""
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:

@@ -4,7 +4,7 @@ A test that waits for the kernel is slow at best and wrong at worst.  This polle
 told three kinds of things: what is ready in a given turn (``script``), what becomes ready at an instant (``at``),
 and what is ready until further notice, as a level-triggered kernel would report it (``hold``).  Asked to wait, it
 moves the virtual clock on by the time it would have slept, so an hour of timers runs in a millisecond and always in
-the same order.  Asked to wait for ever with nothing left to come, it says so instead of hanging.
+the same order.  Asked to wait forever with nothing left to come, it says so instead of hanging.
 
 As in a kernel, the readiness of a descriptor that is not registered concerns nobody; an entry that outlived its
 descriptor, as epoll knows them, is what ``orphan`` makes.  Descriptors may be any numbers, also such that the
@@ -55,7 +55,7 @@ class ScriptedPoller(Poller):
     def script(self, *turns: Iterable[tuple[Any, int]]) -> None:
         """Append turns: each is what one call of ``select`` finds ready, as ``(fileobj, events)`` pairs.
 
-        An empty turn is a wait that passes without an event (or a wake-up for nothing, if it was for ever).
+        An empty turn is a wait that passes without an event (or a wake-up for nothing, if it was forever).
         """
         first = max([len(self.waits), *self._turns]) + 1
         for turn, events in enumerate(turns, first):
@@ -94,7 +94,7 @@ class ScriptedPoller(Poller):
         if not ready and (timeout is None or timeout > 0):
             if timeout is None and scripted is None and not self._instants and not self._turns:
                 raise ScriptExhausted(
-                    f"turn {len(self.waits)} would wait for ever: no timer is set and nothing more is scripted; "
+                    f"turn {len(self.waits)} would wait forever: no timer is set and nothing more is scripted; "
                     "script another turn, or stop the loop"
                 )
             self._pass_time(timeout)

@@ -296,7 +296,7 @@ class Channel:
             self.handle_write()
 
     def _is_open_after_connect_event(self) -> bool:
-        """If the channel was connecting, it is connected now; tell whether it still is, on the same socket."""
+        """Have a channel that was connecting connected now; return True if it still is, on the same socket."""
         if self.connected or not self.connecting:
             return True
         sock = self.socket

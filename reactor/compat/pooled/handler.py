@@ -202,7 +202,7 @@ class PooledHandlerMixIn(_Handler):
             source.may_wait = source.may_ask = True
 
     def _is_flushed(self) -> bool:
-        """Send what ``wfile`` holds; tell whether the peer takes it."""
+        """Send what ``wfile`` holds; return True if the peer took it."""
         try:
             if not self.wfile.closed:
                 self.wfile.flush()

@@ -162,7 +162,7 @@ class WaitingRoom:
             self._leave(guest, Left.READY)
 
     def _collect(self, guest: Guest, wanted: Wanted) -> bool:
-        """Take what has arrived; tell whether that is all that is wanted, or all that will come."""
+        """Take what has arrived; return True if that is all that is wanted, or all that will come."""
         while True:
             start = len(guest.collected)
             try:

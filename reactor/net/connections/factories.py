@@ -9,7 +9,7 @@ A function shows its mistakes only when it is called.  ``checked_protocol`` look
 connection, and names what is missing.  For ``connect_*``, ``adopt_*`` and datagrams that is still inside the call;
 for a listener the connection is closed and the error is reported.
 
-Protocols need no base class, so what counts is the methods.  Read next: ``stream``, which calls them.
+Protocols need no base class, so what counts is the methods.  Read next: ``acceptor``.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class Listener:
     """
 
     __slots__ = (
-        "_acceptors", "_factory", "_shared", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
-        "_options", "_sockets", "_transport", "_unix_path", "_watermarks", "accepted", "connections",
+        "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
+        "_options", "_shared", "_sockets", "_transport", "_unix_path", "_watermarks", "accepted", "connections",
     )  # fmt: skip
 
     def __init__(

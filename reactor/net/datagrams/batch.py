@@ -13,7 +13,8 @@ anything else happens, so no callback can overtake what is still to be delivered
 **Only UDP.**  A Unix path has no length that a table could be made for, and its endpoints are on the plain path; so
 is every endpoint where there is no compiled module or no recvmmsg, and under ``REACTOR_ACCEL=pure``.
 
-Loop thread.  Read next: ``datagram``, which is the plain path and says what must happen, then ``datagram_batch``.
+Loop thread.  Read next: ``endpoint``, which is the plain path and says what must happen, then
+``batched_endpoint``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ when it is connected, it takes no other; and given a name instead of a number, P
 then, while everybody waits.  All of that is decided here, before the system is asked, and remembered for the
 address that was used last: most endpoints answer whom they have just heard, or talk to one peer.
 
-Read next: ``datagram``.
+Read next: ``endpoint``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ then tells the network there, and hands over what arrives.  To send, nothing is 
 chosen, and how far the datagram may travel: not beyond the local network unless told otherwise.
 
 The two families have the same five options under different names, levels and layouts; they stand here side by
-side, see ip(7) and ipv6(7).  Read next: ``datagram``.
+side, see ip(7) and ipv6(7).  Read next: ``destinations``, then ``endpoint``.
 """
 
 from __future__ import annotations

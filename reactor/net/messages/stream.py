@@ -15,11 +15,11 @@ In between a stream and a datagram: there is a peer, an order, flow control and 
   gives out what the peer had sent; reading goes on to the end, and ``connection_lost`` tells of the reset.
 - **Descriptors may come along** (SCM_RIGHTS) that nobody asked for.  They are closed at once.
 
-Sending: each message is one call into the kernel.  Messages are not collected, as the bytes of a stream are: joined
-they would be one message.  The first that the kernel has no room for waits for writability, and all that come behind
-it, so the order is kept.  Nothing may be lost in the middle of a sequence.  So a message that is too long is refused
-while its sender can still be told, before anything is sent of it; and when the peer is gone, all that waits is
-dropped and nothing more is taken.
+Sending: each message is one call into the kernel.  Messages are not collected, as the bytes of a stream are:
+joined they would be one message.  The first that the kernel has no room for waits for writability, and all that
+come behind it wait too, so the order is kept.  Nothing may be lost in the middle of a sequence.  So a message that
+is too long is refused while its sender can still be told, before anything is sent of it; and when the peer is gone,
+all that waits is dropped and nothing more is taken.
 
 Its life is ``transport``'s, and its methods are those of ``net.stream``, with ``send_message`` for ``write``.  Loop
 thread.  Read next: ``listener`` and ``connector``, which make both kinds.
@@ -144,7 +144,9 @@ class MessageStream(Transport):
                 self._on_message(size)
             left -= max(size, 0)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
-            if left <= 0 or not self.is_reading() or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
+            if left <= 0 or not self.is_reading():
+                return
+            if self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
                 return
 
     def _on_message(self, size: int) -> None:

@@ -4,7 +4,7 @@ no.
 ``REACTOR_PUMP`` is the word that counts: "on" is an error where there can be none, "off" is no, "auto" (the
 default) takes what is there.  ``REACTOR_ACCEL=pure`` says that nothing compiled is wanted, and so no pump.
 
-Read next: ``write_half``.
+Read next: ``reactor.net.shared``, where the streams find it.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class PumpMemory:
     """What ``place``, a ``pump_place``, points to.  Raises ImportError if the compiled module cannot be used."""
 
     __slots__ = (
-        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "marks", "outgoing_room", "place",
-        "readiness",
+        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "marks", "outgoing_room",
+        "place", "readiness",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ digits and nothing else, although ``int()`` would take signs, spaces, underscore
 scripts: two programs that read one text in two ways are how filters are passed by.  For the same reason an IPv6
 address needs its brackets.
 
-Read next: ``sockets``, which binds to these addresses.
+Read next: ``opening``, which binds to these addresses.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _checked_length(raw: bytes, limit: int, path: object) -> bytes:
 
 
 def is_abstract(path: str | bytes) -> bool:
-    """Tell whether *path*, as a user or ``checked_unix_path`` gives it, is an abstract name, which has no file."""
+    """Return True if *path*, as a user or ``checked_unix_path`` gives it, is an abstract name: it has no file."""
     return path[:1] in ("@", "\0", b"@", b"\0")
 
 

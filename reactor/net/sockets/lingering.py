@@ -121,7 +121,11 @@ class LingeringSocket:
     __slots__ = ("closed", "deadline", "drained_bytes", "receive", "sock")
 
     def __init__(
-        self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object], deadline: float
+        self,
+        sock: socket.socket,
+        receive: Callable[[memoryview], int],
+        closed: Callable[[], object],
+        deadline: float,
     ) -> None:
         self.sock = sock
         self.closed = closed

@@ -9,7 +9,7 @@ A setting that a family does not know (TCP_NODELAY of a Unix socket) is left out
 and this platform lacks, or the kernel refuses, is an OptionError, because to go on without it would be a
 surprise later.
 
-Read next: ``sockets``, which opens sockets with these options.
+Read next: ``opening``, which opens sockets with these options.
 """
 
 from __future__ import annotations

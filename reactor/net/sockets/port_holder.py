@@ -5,7 +5,7 @@ The kernel says that somebody has the port, not who.  On Linux the answer is in 
 each process are links such as ``socket:[4711]``, with that inode.  The second step sees only processes of the
 same user, unless it is root; then the first still tells which user it is.
 
-This runs once, when a bind has failed, and it never fails itself: no answer is an answer.  Read next: ``sockets``.
+This runs once, when a bind has failed, and it never fails itself: no answer is an answer.  Read next: ``opening``.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _owner_of(ops: Ops, inode: str) -> str | None:
 
 
 def _has_open(ops: Ops, pid: int, mark: str) -> bool:
-    """Tell whether a descriptor of process *pid* is *mark*; no, where it cannot be seen."""
+    """Return True if a descriptor of process *pid* is *mark*; no, where it cannot be seen."""
     folder = f"/proc/{pid}/fd"
     try:
         fds = ops.list_folder(folder)

@@ -10,7 +10,7 @@ removed it meanwhile and put a new server in its place.  Device and inode number
 removing remains a moment in which another process may do the same; flock(2) on a file beside it is the only
 cure, and rarely worth it.
 
-Names in the abstract namespace ("@name", Linux) have no file and none of these troubles.  Read next: ``sockets``.
+Names in the abstract namespace ("@name", Linux) have no file and none of these troubles.  Read next: ``opening``.
 """
 
 from __future__ import annotations
