@@ -158,7 +158,8 @@ class Batch:
         data, names = b"".join(pieces), b"".join(addresses)
         pointer: Any = self._from_buffer("int64_t[]", jobs)
         sent = self._lib.batch_send(fd, pointer, len(postings), data, len(data), names, len(names), self._why)
-        # Negative: the C code has refused numbers that do not add up, and sent nothing; the first is told as an error.
+        # Negative: the C code has refused numbers that do not add up, and sent nothing; the first is told as an
+        # error.
         return (sent, self._why[0]) if sent >= 0 else (0, -sent)
 
 

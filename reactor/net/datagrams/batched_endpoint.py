@@ -119,7 +119,7 @@ class BatchedEndpoint(DatagramEndpoint):
                 elif self._shared.clock() >= stop_at:
                     break
         finally:
-            if arrived and not self.is_halted:  # it took its time, or KeyboardInterrupt struck: nothing is lost for it
+            if arrived and not self.is_halted:  # it took its time, or Ctrl-C struck: nothing is lost for it
                 self._shared.loop.call_soon(self._hand_on)
             corked, self._corked = self._corked, None
             self._transmit_all(corked)

@@ -20,7 +20,8 @@ Nothing is called from inside a method here but ``pause_writing``: errors of ``s
 protocol that answers an error by sending would call itself until the stack is full.  Names are refused, since
 the system would look them up and block: see ``resolver``.
 
-All methods belong to the loop's thread.  Read next: ``batched_endpoint``, the same with fewer calls into the kernel.
+All methods belong to the loop's thread.  Read next: ``batched_endpoint``, the same with fewer calls into the
+kernel.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ takes part only for streams that asked for it (``admit``), and every decision st
   else the bytes, which still lie in the arena, go the plain way;
 - to which descriptor something is sent, the socket is asked when it is sent.
 
-**Nobody is passed over.**  Each stream may fill so much of the arena (``SCRATCH_BYTES``).  When that, or the room for
-frames, is used up, a descriptor stays ready, and its stream receives by itself in the same turn.
+**Nobody is passed over.**  Each stream may fill so much of the arena (``SCRATCH_BYTES``).  When that, or the room
+for frames, is used up, a descriptor stays ready, and its stream receives by itself in the same turn.
 
 **Nobody waits long.**  Replies leave together when all arrivals of the turn are delivered, when ``OUTBOX_STREAMS``
 have some, or ``OUTBOX_SECONDS`` after the last time, whichever is first.  After ``TURN_SECONDS`` the delivery is
@@ -71,7 +71,8 @@ if TYPE_CHECKING:
         def after_pump(self, sent: int) -> None: ...
 
     #: An arrival that has yet to be delivered: its stream, its descriptor, the format by which it was cut, how many
-    #: frames that made (see ``pump_arrival``), and the piece, if each arrival of the turn makes just one, else the size.
+    #: frames that made (see ``pump_arrival``), and the piece, if each arrival of the turn makes just one, else the
+    #: size.
     Row = tuple[Pumped | None, int, int, int, Any]
 
 
@@ -86,8 +87,8 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces", "_postings", "_streams",
-        "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
+        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces", "_postings",
+        "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -127,8 +128,8 @@ class Pump(EpollPoller):
     # -- which streams are pumped ------------------------------------------------------------------------------
 
     def admit(self, fd: int, stream: Pumped, format: int) -> None:
-        """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what arrives
-        by *format*.  Ends with the next change of what is watched on *fd*."""
+        """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what
+        arrives by *format*.  Ends with the next change of what is watched on *fd*."""
         self._streams[fd] = stream
         self._memory.mark(fd, 1 + format)
 
@@ -209,7 +210,7 @@ class Pump(EpollPoller):
         return ready
 
     def _select_beside_backlog(self) -> list[tuple[SelectorKey, int]]:
-        """A delivery was broken off.  Only those for whom nothing lies in the arena may be told that they can read."""
+        """Return what is ready while a delivery is unfinished: for whom something lies in the arena is not told."""
         rows = list(self._arrivals)
         self._arrivals = iter(rows)
         owed = {row[1] for row in rows}
@@ -303,7 +304,9 @@ class Pump(EpollPoller):
         corked: list[Any] = [outbox.corked for outbox in outboxes]
         fds = [stream.sock.fileno() for stream in streams]
         payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) and min(fds) >= 0 else []
-        short = -1 if not payloads or are_large(payloads, len(streams)) else self._send(outboxes, fds, corked, payloads)
+        short = -1
+        if payloads and not are_large(payloads, len(streams)):
+            short = self._send(outboxes, fds, corked, payloads)
         if short < 0:
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
@@ -314,7 +317,9 @@ class Pump(EpollPoller):
         if short:
             self._take_back(streams, corked)
 
-    def _send(self, outboxes: list[Outbox], fds: list[int], corked: list[list[bytes]], payloads: list[bytes]) -> int:
+    def _send(
+        self, outboxes: list[Outbox], fds: list[int], corked: list[list[bytes]], payloads: list[bytes]
+    ) -> int:
         """Send *payloads*, which are all that is *corked*, and uncork; return what ``pump_send`` does."""
         rows = self._postings = array("q", bytes(POSTING_BYTES * len(fds)))
         rows[::4] = array("q", fds)

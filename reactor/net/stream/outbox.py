@@ -9,8 +9,8 @@ Bytes wait in two places, and these are all there are::
 
 **Invariant:** ``room >= 0`` only if ``corked`` is a list and nothing is pending.  So whoever writes may put a piece
 into ``corked`` if there is room, and take its size from ``room``: no byte can overtake another.  That is the hot
-path, and protocols do it themselves, if it is the loop's thread that runs them.  Everything else goes through ``settle``, which makes pending bytes of what is
-corked, in order.
+path, and protocols do it themselves, if it is the loop's thread that runs them.  Everything else goes through
+``settle``, which makes pending bytes of what is corked, in order.
 
 A stream that is given another protocol gets another outbox (``succeed``), which takes over what waits.  The old one
 has no room for ever, so a protocol that has been replaced cannot put a payload where another codec would frame it.
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 
 class Outbox:
-    """See the head of this module.  *codec* makes frames of what is corked, None: it is bytes; *format* is the number
-    by which the pump knows that codec.  *loop* is whose thread may put something in; an outbox without it is shut."""
+    """See the head of this module.  *codec* makes frames of what is corked, None: it is bytes; *format* is the
+    number by which the pump knows that codec.  *loop* is whose thread may put something in; an outbox without it is
+    shut."""
 
     __slots__ = ("capacity", "codec", "corked", "format", "is_posted", "loop", "pending", "pending_bytes", "room")
 

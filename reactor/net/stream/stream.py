@@ -1,12 +1,13 @@
 """A connection of bytes: TCP and Unix sockets of the kind SOCK_STREAM.
 
-Its methods are those of asyncio's transports, so a protocol does not notice where it runs.  How it begins and ends is
-``transport``'s; what waits to be sent is in its ``outbox``.  Here is what moves.
+Its methods are those of asyncio's transports, so a protocol does not notice where it runs.  How it begins and ends
+is ``transport``'s; what waits to be sent is in its ``outbox``.  Here is what moves.
 
 **One way in.**  Bytes come from the socket (``_on_readable``), or the pump has received them, and cut them if their
-codec lets it; all go through ``arrived``, and from there the protocol is called in one manner (``_deliver``): the stream is corked, the method runs, what it raised ends this stream and no other, and
-whoever has corked the stream uncorks it.  After that the state is read anew: the protocol may have closed, paused,
-written, or raised.  A protocol with ``get_buffer`` receives into its own memory.
+codec lets it; all go through ``arrived``, and from there the protocol is called in one manner (``_deliver``): the
+stream is corked, the method runs, what it raised ends this stream and no other, and whoever has corked the stream
+uncorks it.  After that the state is read anew: the protocol may have closed, paused, written, or raised.  A
+protocol with ``get_buffer`` receives into its own memory.
 
 **A share of the turn.**  What a stream delivers in one turn is bounded in bytes (one buffer), in frames
 (``TURN_FRAMES``) and in time (``STREAM_SECONDS``).  What is cut and exceeds that is *held*: the socket is not read,
@@ -14,10 +15,10 @@ and the stream goes on in the next turn, behind those who wait as well.  So it i
 already, when the protocol paused: it is held until reading is resumed.  ``_held`` is in order, and comes before
 anything that still lies in the kernel.
 
-**One way out.**  While something is delivered replies are collected, and leave in one piece afterwards.  Outside of a
-delivery the first write goes out at once, and what follows in the same turn is collected until the turn ends.  What
-the kernel refuses waits for writability.  Nagle's algorithm has the same aim and waits for an acknowledgement of the
-peer; this waits for nothing but the program itself, so TCP_NODELAY is on.
+**One way out.**  While something is delivered replies are collected, and leave in one piece afterwards.  Outside of
+a delivery the first write goes out at once, and what follows in the same turn is collected until the turn ends.
+What the kernel refuses waits for writability.  Nagle's algorithm has the same aim and waits for an acknowledgement
+of the peer; this waits for nothing but the program itself, so TCP_NODELAY is on.
 
 All methods belong to the loop's thread.  ``pump`` is what receives and sends for many streams at once.  Read next:
 ``listener`` and ``connector``, which make streams.
@@ -105,8 +106,8 @@ class Stream(Transport):
     def outbox_for(self, protocol: Any, codec: Codec) -> Outbox:
         """Return where *protocol* may put payloads, of which this stream makes frames with *codec*.
 
-        If it is this stream's own protocol, what arrives may be cut by the pump and come as frames.  For a codec that
-        does not take every payload there is no such place.
+        If it is this stream's own protocol, what arrives may be cut by the pump and come as frames.  For a codec
+        that does not take every payload there is no such place.
         """
         if self._is_lost or not codec.takes_any:
             return NO_OUTBOX
@@ -119,8 +120,8 @@ class Stream(Transport):
         return self.outbox
 
     def receive_into(self, buffers: Any) -> None:
-        """Receive into what *buffers* has: ``get_buffer`` and ``buffer_updated``, as asyncio's BufferedProtocol.  None:
-        receive into the shared buffer, and hand on bytes."""
+        """Receive into what *buffers* has: ``get_buffer`` and ``buffer_updated``, as asyncio's BufferedProtocol.
+        None: receive into the shared buffer, and hand on bytes."""
         self._buffers = buffers
         self._advise_pump()
 
@@ -155,7 +156,7 @@ class Stream(Transport):
                 pump.dismiss(key.fd)
 
     def _wanted_format(self) -> int:
-        """Return the number of the format by which the next arrival is best cut.  Only a hint: see ``takes_frames``."""
+        """Return the format by which the next arrival is best cut.  Only a hint: see ``takes_frames``."""
         format, codec = self._cut_format, self.outbox.codec
         return format if format > RAW and codec is not None and codec.partial is None else RAW
 
@@ -168,7 +169,8 @@ class Stream(Transport):
         scratch = self._shared.scratch
         was_crowded = self._is_crowded
         if was_crowded:
-            # It has sent more frames than a turn has room for: take less of them, until it has sent no more than that.
+            # It has sent more frames than a turn has room for: take less of them, until it has sent no more than
+            # that.
             scratch = scratch[:CROWDED_BYTES]
         try:
             size = self.sock.recv_into(scratch)
@@ -192,8 +194,9 @@ class Stream(Transport):
     def _fill_buffers(self) -> None:
         """Receive into buffers of the protocol's, as long as they are filled, up to ``TURN_BYTES``."""
         left = TURN_BYTES
-        turn = self._shared.loop.registry.turn
-        while left > 0 and self._buffers is not None and self._may_take() and self._shared.loop.registry.turn == turn:
+        registry = self._shared.loop.registry
+        turn = registry.turn
+        while left > 0 and self._buffers is not None and self._may_take() and registry.turn == turn:
             view = self._lent_view()
             if view is None:
                 return
@@ -271,8 +274,8 @@ class Stream(Transport):
             self._on_eof()
 
     def takes_frames(self, format: int) -> bool:
-        """Return True if a frame cut by *format* may begin here, now: the protocol wants that format, is between two
-        frames, and reads.  What the pump believed when it received may be over by the time when it delivers."""
+        """Return True if a frame cut by *format* may begin here, now: the protocol wants that format, is between
+        two frames, and reads.  What the pump believed when it received may be over by the time when it delivers."""
         codec = self.outbox.codec
         return self._cut_format == format and codec is not None and codec.partial is None and self._may_take()
 
@@ -365,7 +368,8 @@ class Stream(Transport):
         if self._idle is not None:
             self.note_progress()
         if held:
-            # What it delivers finds nothing before it; what it leaves, or what is held meanwhile, comes first again.
+            # What it delivers finds nothing before it; what it leaves, or what is held meanwhile, comes first
+            # again.
             first = held.popleft()
             self._held = None
             try:
@@ -382,8 +386,8 @@ class Stream(Transport):
     # -- frames ------------------------------------------------------------------------------------------------
 
     def deliver_frames(self, protocol: Any, frames: list[bytes], fault: FramingError | None = None) -> None:
-        """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last of
-        them the peer has broken the format, if there is a *fault*."""
+        """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last
+        of them the peer has broken the format, if there is a *fault*."""
         if self._held is not None:
             self._hold(partial(self._deliver, self.deliver_frames, protocol, frames, fault))
             return
@@ -425,8 +429,8 @@ class Stream(Transport):
             self.fail(fault)
 
     def _is_over(self, count: int, is_late: bool) -> bool:
-        """Return *is_late*, and learn from it after how many frames to look the next time: one protocol's may cost a
-        thousand times what another's do."""
+        """Return *is_late*, and learn from it after how many frames to look the next time: one protocol's may cost
+        a thousand times what another's do."""
         if is_late:
             self._pace = max(1, count // 4)
         elif count < MOST_FRAMES:

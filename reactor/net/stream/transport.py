@@ -2,7 +2,7 @@
 
 Everything that all kinds share stands here, once, and there is one end, ``_lose``, to which everything leads::
 
-    close()         take nothing more, send what waits, then end; linger (see ``linger``) unless the peer has finished
+    close()         take nothing more, send what waits, then end; linger unless the peer has finished already
     peer's eof      eof_received(); unless that returns true, as close()
     abort()         drop what waits, end
     reset()         the same with a reset to the peer
@@ -10,19 +10,20 @@ Everything that all kinds share stands here, once, and there is one end, ``_lose
     an error        of the socket, or an exception that the protocol let escape: ended
     silence         longer than the idle timeout: ended
 
-``_lose`` unregisters the socket; ``connection_lost`` follows as the last call, from the loop and never from inside a
-method of a transport; and then the socket is closed.
+``_lose`` unregisters the socket; ``connection_lost`` follows as the last call, from the loop and never from inside
+a method of a transport; and then the socket is closed.
 
 Two limits are kept here as well: how long a peer may be silent, and how much may wait to be sent, with three
 watermarks at which the protocol is told to pause, to go on, and beyond which the peer is given up.
 
-The flags say what is over.  ``_is_write_ended``: nothing more is taken to be sent.  ``_has_eof``: the peer has ended
-its direction.  ``is_halted``: the protocol is given nothing at present.  ``_is_closing``: no call of the protocol any
-more but ``connection_lost``.  ``_is_lost``: that one is on its way, and no method does anything any more.
+The flags say what is over.  ``_is_write_ended``: nothing more is taken to be sent.  ``_has_eof``: the peer has
+ended its direction.  ``is_halted``: the protocol is given nothing at present.  ``_is_closing``: no call of the
+protocol any more but ``connection_lost``.  ``_is_lost``: that one is on its way, and no method does anything any
+more.
 
-**Check, then change:** every public method looks first whether it may be called (``loop.check``: the right thread, an
-open reactor), and changes something only then.  Loop thread.  Read next: ``stream``; then ``reactor.net.messages.stream`` and
-``reactor.net.datagrams.endpoint``, the other kinds.
+**Check, then change:** every public method looks first whether it may be called (``loop.check``: the right thread,
+an open reactor), and changes something only then.  Loop thread.  Read next: ``stream``; then
+``reactor.net.messages.stream`` and ``reactor.net.datagrams.endpoint``, the other kinds.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ class Transport(ABC):
         return True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return "socket", "peername", "sockname" (socket addresses), "peercred" (PeerCredentials, Unix only), or what
-        ``set_extra_info`` has said of the connection.
+        """Return "socket", "peername", "sockname" (socket addresses), "peercred" (PeerCredentials, Unix only), or
+        what ``set_extra_info`` has said of the connection.
 
         *default* for any other name, and where the system has no answer (any more).
         """
@@ -232,7 +233,7 @@ class Transport(ABC):
         return self._watermarks.low, self._watermarks.high
 
     def get_write_buffer_size(self) -> int:
-        """Return what waits to be sent, in bytes; a message or a datagram counts ENTRY_BYTES more than it carries."""
+        """Return what waits to be sent, in bytes; a message or datagram counts ENTRY_BYTES more than it has."""
         if not self._is_lost:
             self._shared.loop.check()
         return self._pending_size()
@@ -252,7 +253,7 @@ class Transport(ABC):
         self._shared.counters.write_overflows += 1
         self.fail(WriteBufferFull(
             f"{size} bytes wait for a peer that does not read, more than the cap of {cap}, and more was written: "
-            "write no more from pause_writing() to resume_writing(), or raise the cap with watermarks=Watermarks(...)"
+            "write no more from pause_writing() to resume_writing(), or raise the cap: watermarks=Watermarks(...)"
         ))  # fmt: skip
         return True
 
