@@ -2,8 +2,8 @@
 
 Three byte counts bound what waits to be sent.  Above ``high`` the writer is asked to pause; at or below ``low``
 it may resume; the distance between the two keeps it from being stopped and started at every packet.  ``cap`` is
-for a writer that does not pause: one that adds to more than that loses the connection, because the alternative is to
-run out of memory.  A single large write passes, however large: the cap is for what piles up.
+for a writer that does not pause: one that adds to more than that loses the connection, because the alternative is
+to run out of memory.  A single write passes, however large: the cap is for what piles up.
 
 A ``Watermarks`` is a policy and holds no count, so a thousand streams share one.  Sans-IO: no socket, no clock.
 Read next: ``reactor.net.stream.stream``, where the bytes are counted.

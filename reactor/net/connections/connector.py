@@ -90,8 +90,8 @@ class Connector:
     """
 
     __slots__ = (
-        "_attempt_delay", "_begin", "_deadline", "_forget", "_shared", "_local", "_lookup", "_make_stream", "_next",
-        "_options", "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
+        "_attempt_delay", "_begin", "_deadline", "_forget", "_local", "_lookup", "_make_stream", "_next",
+        "_options", "_running", "_shared", "_targets", "_what", "attempts", "protocol", "state", "stream",
     )  # fmt: skip
 
     def __init__(

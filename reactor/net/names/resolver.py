@@ -56,7 +56,7 @@ LOOKUP_TIMEOUT = 20.0
 class Worker:
     """A thread with one question."""
 
-    __slots__ = ("_shared", "_question", "is_through", "thread")
+    __slots__ = ("_question", "_shared", "is_through", "thread")
 
     def __init__(self, shared: Shared, question: Question, then: Callable[[Question, Any], object]) -> None:
         self._shared = shared
@@ -87,7 +87,7 @@ class Resolver:
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
     """
 
-    __slots__ = ("_shared", "_questions", "_threads", "_waiting", "_workers", "cache", "hosts")
+    __slots__ = ("_questions", "_shared", "_threads", "_waiting", "_workers", "cache", "hosts")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
