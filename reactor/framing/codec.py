@@ -189,8 +189,7 @@ class Codec(ABC):
 
     @property
     def wire(self) -> Wire | None:
-        """The format in numbers, if whoever has many streams at hand may cut and make its frames in C; else
-        None."""
+        """The format in numbers, by which the pump may cut and make its frames in C; None if there is none."""
         return None
 
     def encode_pieces(self, payload: Payload) -> list[bytes]:

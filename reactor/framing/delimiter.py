@@ -99,9 +99,7 @@ def line_scanner(limit: int) -> Scanner:
 
 def are_many(payloads: list[Payload], limit: int) -> bool:
     """Return True if *payloads* are so many that a look at the whole pays, all bytes, and none too long."""
-    return (
-        len(payloads) >= FEW and ONLY_BYTES.issuperset(map(type, payloads)) and max(map(len, payloads)) <= limit
-    )
+    return len(payloads) >= FEW and ONLY_BYTES.issuperset(map(type, payloads)) and max(map(len, payloads)) <= limit
 
 
 def ended(payloads: list[Payload], ending: bytes) -> bytes:

@@ -141,7 +141,7 @@ class Batch:
 
     def packed(self, address: Any) -> bytes | None:
         """Return *address*, which an endpoint has checked, as the kernel writes it; None if that is not known here:
-        the socket module has forms of its own, which it shall judge."""
+        the socket module has forms of its own, and is left to judge them."""
         try:
             return self._packed[address]
         except KeyError:

@@ -45,9 +45,7 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(
-        self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object]
-    ) -> None:
+    def take(self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object]) -> None:
         """Close *sock*, which is not registered and has nothing left to send, when its peer is done; then call
         ``closed()``.  *receive* receives into a buffer, as ``sock.recv_into``, and returns 0 at the end only."""
         entry = LingeringSocket(sock, receive, closed, self._loop.time() + LINGER_TIMEOUT)
