@@ -114,7 +114,7 @@ class Codec(ABC):
         frames, end, verdict, value = self._scan(data)
         if verdict:
             self._refuse(frames, verdict, value)
-        if end != len(data):
+        if end != len(data):  # the last frame is not whole: its start is all that is kept
             self.partial = self._held(data[end:], value)
         return frames
 
