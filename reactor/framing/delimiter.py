@@ -41,7 +41,7 @@ class Unterminated(Partial):
     def add(self, data: bytes) -> bytes | None:
         """Append *data*; return all bytes if they contain a delimiter or are too many, else None."""
         buffer = self._buffer
-        # All of the buffer was searched before, but a delimiter of several bytes may have its start at the end of it.
+        # All of the buffer was searched before, but its end may be the start of a delimiter of several bytes.
         unsearched = max(0, len(buffer) - len(self._delimiter) + 1)
         buffer += data
         if len(buffer) >= self.need or buffer.find(self._delimiter, unsearched) >= 0:
@@ -145,8 +145,8 @@ class Delimited(Codec):
         size = len(whole) - len(self._delimiter)
         if size > self.max_frame_length:
             self._too_long(size)
-        # The whole is searched, as the receiver will do it: b"xab" contains no b"aba", but with b"aba" behind it one
-        # begins at its second byte.
+        # The whole is searched, as the receiver will do it: b"xab" contains no b"aba", but with b"aba" behind it
+        # one begins at its second byte.
         if size < 0 or whole.find(self._delimiter) != size:
             rule = "ends with the delimiter and contains no other" if self._keep else "contains no delimiter"
             raise FrameMalformed(f"a payload {rule}, and together they begin no earlier one: {self._delimiter!r}")

@@ -216,7 +216,7 @@ class Signals:
         if self._pair is None:
             return
         self._unwatch(self._pair[0])
-        # Before the close: Python's handler would write into whatever file gets that number next.
+        # Before the close: the C-level handler would write into whatever file gets that number next.
         self._release_wakeup_fd()
         pair, self._pair = self._pair, None
         _ours.discard(pair[1].fileno())
