@@ -59,9 +59,7 @@ class Registry:
 
     __slots__ = ("_counters", "_report", "poller", "probe", "turn")
 
-    def __init__(
-        self, poller: Poller, counters: Counters, report: Callable[[BaseException, object], None]
-    ) -> None:
+    def __init__(self, poller: Poller, counters: Counters, report: Callable[[BaseException, object], None]) -> None:
         #: What waits, and knows who is registered.
         self.poller = poller
         self.probe: Probe | None = None

@@ -114,7 +114,7 @@ class Codec(ABC):
         frames, end, verdict, value = self._scan(data)
         if verdict:
             self._refuse(frames, verdict, value)
-        if end != len(data):
+        if end != len(data):  # the last frame is not whole: its start is all that is kept
             self.partial = self._held(data[end:], value)
         return frames
 
@@ -189,8 +189,7 @@ class Codec(ABC):
 
     @property
     def wire(self) -> Wire | None:
-        """The format in numbers, if whoever has many streams at hand may cut and make its frames in C; else
-        None."""
+        """The format in numbers, by which the pump may cut and make its frames in C; None if there is none."""
         return None
 
     def encode_pieces(self, payload: Payload) -> list[bytes]:

@@ -41,6 +41,7 @@ class Unterminated(Partial):
     def add(self, data: bytes) -> bytes | None:
         """Append *data*; return all bytes if they contain a delimiter or are too many, else None."""
         buffer = self._buffer
+        # All of the buffer was searched before, but its end may be the start of a delimiter of several bytes.
         unsearched = max(0, len(buffer) - len(self._delimiter) + 1)
         buffer += data
         if len(buffer) >= self.need or buffer.find(self._delimiter, unsearched) >= 0:
@@ -60,11 +61,12 @@ def delimiter_scanner(delimiter: bytes, limit: int, slack: int, ending: bytes) -
 
     def scan(data: bytes) -> Scan:
         frames = data.split(delimiter)
-        rest = frames.pop()
+        rest = frames.pop()  # behind the last delimiter: b"" if the chunk ends with one
         end, verdict = len(data) - len(rest), MORE
         if len(data) > limit:  # or none of its parts can be longer
             lawful = before_too_long(frames, limit)
             if len(lawful) < len(frames) or len(rest) > limit + slack:
+                # Those before it are lawful frames, and are delivered; what is behind it is nobody's any more.
                 frames, verdict = lawful, UNTERMINATED
         if ending:
             frames = [frame + ending for frame in frames]
@@ -82,6 +84,7 @@ def before_too_long(frames: list[bytes], limit: int) -> list[bytes]:
 
 def line_scanner(limit: int) -> Scanner:
     """Return a scanner for lines of at most *limit* bytes that end with LF or CR LF; both are stripped."""
+    # One byte more than the limit: it may be the CR of the ending, and is judged again without it.
     by_feed = delimiter_scanner(b"\n", limit + 1, 0, b"")
 
     def scan(data: bytes) -> Scan:
@@ -99,9 +102,7 @@ def line_scanner(limit: int) -> Scanner:
 
 def are_many(payloads: list[Payload], limit: int) -> bool:
     """Return True if *payloads* are so many that a look at the whole pays, all bytes, and none too long."""
-    return (
-        len(payloads) >= FEW and ONLY_BYTES.issuperset(map(type, payloads)) and max(map(len, payloads)) <= limit
-    )
+    return len(payloads) >= FEW and ONLY_BYTES.issuperset(map(type, payloads)) and max(map(len, payloads)) <= limit
 
 
 def ended(payloads: list[Payload], ending: bytes) -> bytes:
@@ -144,6 +145,8 @@ class Delimited(Codec):
         size = len(whole) - len(self._delimiter)
         if size > self.max_frame_length:
             self._too_long(size)
+        # The whole is searched, as the receiver will do it: b"xab" contains no b"aba", but with b"aba" behind it
+        # one begins at its second byte.
         if size < 0 or whole.find(self._delimiter) != size:
             rule = "ends with the delimiter and contains no other" if self._keep else "contains no delimiter"
             raise FrameMalformed(f"a payload {rule}, and together they begin no earlier one: {self._delimiter!r}")
@@ -154,7 +157,7 @@ class Delimited(Codec):
         payloads = payloads if isinstance(payloads, list) else list(payloads)
         if len(self._delimiter) == 1 and not self._keep and are_many(payloads, self.max_frame_length):
             data = ended(payloads, self._delimiter)
-            if data.count(self._delimiter) == len(payloads):
+            if data.count(self._delimiter) == len(payloads):  # no payload has one inside
                 return data
         return super().encode_many(payloads)
 

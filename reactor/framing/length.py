@@ -204,8 +204,11 @@ def checked_layout(size: object, order: str, offset: int, adjustment: int, strip
     checked_span("adjustment", adjustment, -LARGEST_HEADER)
     checked_span("strip", strip, 0)
     header = offset + size
+    # A frame has as many bytes as its length field says, and *extra* ones that the field does not count.
     extra = header + adjustment
+    # The least that the field may say: the frame covers its own header (-adjustment) and what is stripped.
     low = max(0, -adjustment, strip - extra)
+    # The most: what is delivered stays within the limit, and the number fits into the field.
     high = min(limit + strip - extra, 256**size - 1)
     if high < low:
         raise OptionError(
@@ -234,6 +237,7 @@ def completed(payload: bytes, layout: Layout) -> bytes:
         short = layout.low - value
         raise FrameMalformed(f"a payload of {len(payload)} bytes is {short} too short for this layout")
     field = value.to_bytes(size, "big" if layout.order == "big" else "little")
+    # What the receiver strips is put back; what it does not strip is in the payload already, its length field too.
     whole = field[:strip] + payload
     written = whole[offset : offset + size]
     if written != field:

@@ -67,7 +67,9 @@ def scanner_in_c(function: Callable[..., None], *settings: Any) -> Scanner:
         except IndexError:  # asking first whether there is one would leave time for another thread to take it
             cuts = new("scan_cuts *")
         size = len(data)
-        function(*settings, data, size, 0, cuts)
+        function(*settings, data, size, 0, cuts)  # without the GIL: other threads run meanwhile
+        # What C has written is a struct format such as "4x5s4x7s": skip a header, take a frame.  So one call of
+        # unpack makes all frames, and C need not know what a Python object is.
         frames = list(Struct(unpack(cuts.program, cuts.length)).unpack_from(data)) if cuts.length else []
         while cuts.verdict == FULL:
             at = cuts.end

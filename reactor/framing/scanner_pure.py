@@ -64,13 +64,15 @@ def length_scanner(layout: Layout) -> Scanner:
         frames: list[bytes] = []
         append = frames.append
         at, end = 0, len(data)
-        last = end - header
+        last = end - header  # the last place where a whole header fits
         while at <= last:
             (value,) = read(data, at)
+            # Judged before anything is kept of it: a length of 4 GiB costs its peer four bytes to write.
             if not low <= value <= high:
                 return frames, at, *layout.verdict(value)
             stop = at + value + extra
             if stop > end:
+                # Not whole.  Nobody looks again before so many bytes are there.
                 return frames, at, MORE, value + extra
             append(data[at + strip : stop])
             at = stop
@@ -99,7 +101,7 @@ def varint_scanner(limit: int) -> Scanner:
         at, end = 0, len(data)
         while at < end:
             value, begin = data[at], at + 1
-            if value >= 0x80:  # more than one byte
+            if value >= 0x80:  # the top bit says that more bytes follow; most lengths have none
                 value, begin, verdict = read_varint(data, at)
                 if begin == at:
                     return frames, at, verdict, value
@@ -165,7 +167,7 @@ def netstring_scanner(limit: int) -> Scanner:
             stop = colon + size + 2
             if stop > end:
                 return frames, at, MORE, stop - at
-            if data[stop - 1] != 0x2C:
+            if data[stop - 1] != 0x2C:  # a comma
                 return frames, at, NO_COMMA, size
             append(data[colon + 1 : stop - 1])
             at = stop

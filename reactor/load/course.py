@@ -115,8 +115,12 @@ class _Course:
     def _mark(self) -> Window:
         meter = self._material.meter
         return Window(
-            time.monotonic(), time.thread_time(), meter.messages_in, meter.bytes_in, meter.messages_out,
-            meter.bytes_out
+            time.monotonic(),
+            time.thread_time(),
+            meter.messages_in,
+            meter.bytes_in,
+            meter.messages_out,
+            meter.bytes_out,
         )
 
     def _drive(self, phase: str, seconds: float | None) -> None:

@@ -40,8 +40,17 @@ REMEMBERED = 4096
 class Judge:
     """What both kinds of judges share: who settles what."""
 
-    __slots__ = ("connection", "expected", "faults", "is_broken", "messages", "meter", "queued", "settled",
-    "starts")
+    __slots__ = (
+        "connection",
+        "expected",
+        "faults",
+        "is_broken",
+        "messages",
+        "meter",
+        "queued",
+        "settled",
+        "starts",
+    )
 
     def __init__(self, connection: int, messages: Messages, starts: Starts, meter: Meter, faults: Faults) -> None:
         self.connection = connection

@@ -12,8 +12,8 @@ exception that it raised, is handed to a function that runs in the loop's thread
 A job cannot be interrupted, so ``close`` waits for those that are there.  The threads are daemons all the same: a
 disk that never answers does not keep a program from ending.
 
-The resolver (``reactor.net.names.resolver``) has threads of its own, because a dead name server would hold all
-threads of this pool for half a minute.  Read next: ``upload.disk``, what the jobs are made of.
+The resolver (``reactor.net.names.resolver``) has a thread for each question instead, because a dead name server
+would hold all threads of a pool for half a minute.  Read next: ``upload.disk``, what the jobs are made of.
 """
 
 from __future__ import annotations

@@ -323,7 +323,7 @@ def test_the_kernel_is_told_again_when_a_reader_is_added_again(virtual: Virtual)
 
 def test_waiting_for_ever_for_nothing_is_an_error_of_the_test(virtual: Virtual) -> None:
     """A loop with nothing to come would hang; on a scripted poller it says so, and can be used again."""
-    with pytest.raises(ScriptExhausted, match="turn 1 would wait for ever"):
+    with pytest.raises(ScriptExhausted, match="turn 1 would wait forever"):
         virtual.loop.run()
     turns(virtual.loop)
 

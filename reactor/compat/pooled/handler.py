@@ -8,7 +8,7 @@ until the peer hangs up.  A handler that can say what *one* request is needs the
             self.wfile.write(self.rfile.readline().upper())
 
 ``handle_one`` is called whenever there is something to read, never at the end of the stream.  It answers one
-request, and sets ``close_connection`` if there shall be no other.  On any other server the same class runs in a
+request, and sets ``close_connection`` if there is to be no other.  On any other server the same class runs in a
 simple loop.
 
 **How it is kept.**  The constructor calls ``setup``, ``handle`` and ``finish``, and must return before the
@@ -121,7 +121,7 @@ class PooledHandlerMixIn(_Handler):
     not always in the same thread.  ``finish`` runs when the connection ends, for whatever reason.
     """
 
-    #: Set by ``handle_one``: there shall be no further request on this connection.
+    #: Set by ``handle_one``: there is to be no further request on this connection.
     close_connection = False
 
     #: The delimiter at which a request ends; with it the reactor collects requests, without it only watches.

@@ -137,7 +137,7 @@ class PooledMixIn(_Server):
 
 
 def wanted_by(handler_class: Any, timeout: float | None) -> Wanted | None:
-    """Return what the reactor is to collect for a handler; None if it shall only watch.
+    """Return what the reactor is to collect for a handler; None if it is only to watch.
 
     The handler's class says so by ``request_end`` and ``request_limit``; a ``functools.partial`` of it is seen
     through.

@@ -10,8 +10,8 @@ standard library waits for *any* child of the process then, and so takes the exi
 has started.  Here it is one of its own, where the system has pidfd_open(2).
 
 ``os._exit`` skips what a Python program does at its end, so what a handler has printed would be lost if it still
-lay in a buffer.  Here the buffers are flushed before the fork, lest they be written twice, and before the exit; and
-what ``handle_error`` itself raises is printed instead of vanishing.
+lay in a buffer.  Here the buffers are flushed before the fork, so that they are not written twice, and before the
+exit; and what ``handle_error`` itself raises is printed instead of vanishing.
 
 Read next: ``pooled.worker_threads``, the first part of a third way.
 """

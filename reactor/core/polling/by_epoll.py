@@ -52,9 +52,9 @@ class EpollPoller(Poller):
         for fd, event in self._epoll.poll(bounded(timeout), MAX_EVENTS):
             key = known(fd)
             if key is None:
-                self.strays += 1
+                self.strays += 1  # it is closed here, and lives on as a duplicate: see above
             elif event == EPOLLIN:
-                ready.append((key, EVENT_READ))
+                ready.append((key, EVENT_READ))  # nearly always
             else:
                 # A hang-up or an error is told to whoever waits, in whichever direction: the next call will say it.
                 mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
@@ -70,7 +70,7 @@ class EpollPoller(Poller):
         except OSError as exc:
             if exc.errno != errno.ENOENT:
                 raise
-            self._watch(fd, events)
+            self._watch(fd, events)  # the file that was watched is closed, and this one has got its number
 
     def _forget(self, fd: int) -> None:
         try:

@@ -154,7 +154,7 @@ class Signals:
 
     def _note(self, signum: int, frame: object) -> None:
         """The Python-level handler: runs in the main thread between two instructions of whatever runs there."""
-        self._arrived.append(signum)
+        self._arrived.append(signum)  # first: the loop empties this queue after it has silenced the bell
         self._ring()
 
     def _open(self) -> None:
@@ -173,11 +173,11 @@ class Signals:
         except ValueError:  # not the main thread, as ``add`` is about to say
             return
         if previous in (-1, fd):
-            return
+            return  # nobody had one
         if self._is_waking and previous in _ours:
-            self._displaced = previous
+            self._displaced = previous  # another reactor's, which does not sleep while this one is run in it
         else:
-            self._put_back(previous)
+            self._put_back(previous)  # a host's, such as asyncio's: it wakes this thread as well
 
     def _put_back(self, fd: int) -> None:
         """Leave the wakeup descriptor to whom it belonged, unless *fd* is closed, or blocks: that wakes nobody."""
@@ -189,6 +189,7 @@ class Signals:
     def _drain(self) -> None:
         assert self._pair is not None
         try:
+            # The bytes are the numbers of signals, and mean nothing here: they have done their work.
             while self._pair[0].recv(4096):
                 pass
         except BlockingIOError:
@@ -215,6 +216,7 @@ class Signals:
         if self._pair is None:
             return
         self._unwatch(self._pair[0])
+        # Before the close: the C-level handler would write into whatever file gets that number next.
         self._release_wakeup_fd()
         pair, self._pair = self._pair, None
         _ours.discard(pair[1].fileno())

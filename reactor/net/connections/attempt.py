@@ -48,7 +48,7 @@ PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EWOUL
 class Attempt:
     """One socket on its way to one address; ``then`` is called from the loop, once, unless it is closed before."""
 
-    __slots__ = ("_shared", "_later", "_then", "address", "sock")
+    __slots__ = ("_later", "_shared", "_then", "address", "sock")
 
     def __init__(self, shared: Shared, sock: socket.socket, address: Any, then: Then) -> None:
         self._shared = shared

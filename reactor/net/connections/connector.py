@@ -90,8 +90,8 @@ class Connector:
     """
 
     __slots__ = (
-        "_attempt_delay", "_begin", "_deadline", "_forget", "_shared", "_local", "_lookup", "_make_stream", "_next",
-        "_options", "_running", "_targets", "_what", "attempts", "protocol", "state", "stream",
+        "_attempt_delay", "_begin", "_deadline", "_forget", "_local", "_lookup", "_make_stream", "_next",
+        "_options", "_running", "_shared", "_targets", "_what", "attempts", "protocol", "state", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -216,7 +216,7 @@ class Connector:
 
     def _fail(self, exc: ConnectionFailure, state: str = "failed") -> None:
         if self.state == "connecting" and state == "failed" and self._forget is not None:
-            self._forget()  # the name may have moved: the next one to try shall ask again
+            self._forget()  # the name may have moved: the next connector is to ask again
         self._end(state)
         self._shared.counters.connect_failures += 1
         # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.

@@ -6,7 +6,7 @@ cost nothing here, and are taken in as others leave.  Closing the listener leave
 
 What is counted is descriptors, because descriptors are what a server runs out of.  A connection keeps its place
 from ``accept`` until its socket is closed.  That may be long after ``connection_lost``: a connection that we close
-while the peer still sends lingers (see ``linger``), and its place is given away only when that is over.
+while the peer still sends lingers (see ``lingering``), and its place is given away only when that is over.
 
 Read next: ``attempt`` and ``connector``, the other way to come by a stream.
 """

@@ -72,12 +72,14 @@ def receive_message(ops: Ops, sock: socket.socket, buffer: memoryview) -> int:
     Raises OSError as recvmsg(2).
     """
     size, notes, flags, _ = sock.recvmsg_into([buffer], SENDER_BYTES, TELL_LENGTH)
+    # A peer may send descriptors along, and they are open in this process by now: each that is kept is one less.
     for level, kind, data in notes:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             for (fd,) in struct.iter_unpack("i", data[: len(data) // 4 * 4]):
                 ops.close(fd)
     if flags & socket.MSG_TRUNC and size <= len(buffer):
-        return len(buffer) + 1
+        return len(buffer) + 1  # a system that does not say how long it was
+    # No bytes, no credentials, no mark: nobody sent it, so it is the end (see the head of this module).
     return size if size or notes or flags & socket.MSG_EOR else END
 
 
@@ -106,6 +108,8 @@ class MessageStream(Transport):
             raise OptionError(f"max_message_size is a positive number of bytes, not {limit!r}")
         super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         self._limit = limit
+        # Messages rest in the buffer only until they are handed on, so all streams can share one; but a longer
+        # message than that needs its own, since recv(2) throws away what does not fit.
         is_small = limit <= len(shared.scratch)
         self._buffer = shared.scratch[:limit] if is_small else memoryview(bytearray(limit))
         self._queue: deque[bytes] = deque()
@@ -180,15 +184,14 @@ class MessageStream(Transport):
         if len(data) > self._limit:
             raise PayloadRefused(f"a message of {len(data)} bytes exceeds max_message_size, {self._limit}")
         if self._queue:
-            self._check_room(len(data))
+            self._check_room(len(data))  # now, while the sender can be told; ``_flush`` could only drop it
         elif self._transmit(data):
             return
         if not self._has_overflowed():
             self._enqueue(data)
 
     def _transmit(self, data: bytes) -> bool:
-        """Hand one message to the kernel; return True if it is done with, False if there is no
-        room for it now."""
+        """Hand one message to the kernel; return True if it is done with, False if there is no room for it now."""
         try:
             self.sock.send(data, NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
@@ -226,6 +229,7 @@ class MessageStream(Transport):
         """Hand the kernel what waits, a batch of it, until it takes no more."""
         try:
             for _ in range(DATAGRAM_BATCH):
+                # It is taken out only when it has left: the order, and the count, stay right if the kernel refuses.
                 if not (self._queue and self._transmit(self._queue[0])):
                     break
                 if self._queue:  # else the peer is gone, and all was dropped
@@ -236,7 +240,7 @@ class MessageStream(Transport):
             return
         if not self._queue:
             self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
-        is_last = self._is_write_ended
+        is_last = self._is_write_ended  # before the protocol is called: its own write_eof() ends writing by itself
         self._check_watermarks()
         if is_last and not self._queue:
             self._end_writing()

@@ -1,13 +1,13 @@
 """Names whose addresses the program itself decides, as ``/etc/hosts`` does for the system.
 
 A test wants ``db.example`` to be a port on this machine; a container has been told by its environment where the
-others are; a name shall not be found at all.  None of that is a reason to edit a file of the system's, so a
+others are; a name is not to be found at all.  None of that is a reason to edit a file of the system's, so a
 resolver has a table of its own and looks there first::
 
     loop.resolver.hosts["db.example"] = ["10.0.0.7", "fd00::7"]     # connect_tcp finds it there
     loop.resolver.hosts["ads.example"] = []                          # has no address, whoever asks
 
-It is a mapping from names to lists of numeric addresses, in the order in which they shall be tried.  Names mean
+It is a mapping from names to lists of numeric addresses, in the order in which they are to be tried.  Names mean
 the same in upper and lower case, and with the dot that ends a complete name in DNS.  The way back, from address
 to names, is kept beside it, for the name of a peer: the first name that was given an address is its proper one.
 

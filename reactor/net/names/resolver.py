@@ -56,7 +56,7 @@ LOOKUP_TIMEOUT = 20.0
 class Worker:
     """A thread with one question."""
 
-    __slots__ = ("_shared", "_question", "is_through", "thread")
+    __slots__ = ("_question", "_shared", "is_through", "thread")
 
     def __init__(self, shared: Shared, question: Question, then: Callable[[Question, Any], object]) -> None:
         self._shared = shared
@@ -66,6 +66,7 @@ class Worker:
         self.thread: threading.Thread = shared.ops.start_thread(lambda: self._run(then), "reactor-resolver")
 
     def _run(self, then: Callable[[Question, Any], object]) -> None:
+        # In the thread.  getaddrinfo(3) waits here, for as long as it likes: nothing can interrupt it.
         answer = self._question.request.ask(self._shared.ops)
         self.is_through = True
         try:
@@ -87,7 +88,7 @@ class Resolver:
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
     """
 
-    __slots__ = ("_shared", "_questions", "_threads", "_waiting", "_workers", "cache", "hosts")
+    __slots__ = ("_questions", "_shared", "_threads", "_waiting", "_workers", "cache", "hosts")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -229,6 +230,8 @@ class Resolver:
         loop.check()
         checked_seconds("timeout", timeout)
         lookup = Lookup(loop, request, callback)
+        # From the loop also where the answer is known: a callback that sometimes comes before the call returns, and
+        # sometimes after it, is a trap for its writer.
         if request.is_instant:
             loop.call_soon(self._answer_now, lookup, request)
             return lookup
@@ -273,6 +276,7 @@ class Resolver:
     def _start_workers(self) -> None:
         """Give waiting questions to threads, as many as may run."""
         self._workers = [worker for worker in self._workers if worker.thread.is_alive()]
+        # A thread whose look-up was given up still counts: else a dead name server could collect threads here.
         busy = sum(not worker.is_through for worker in self._workers)
         while self._waiting and busy < self._threads:
             question = self._waiting.popleft()

@@ -53,6 +53,8 @@ class PumpMemory:
         self.arena = self.lend("arena", "char[]", bytearray(ARENA_BYTES))
         #: The program that cuts the arena.
         self.cuts = self.place.cuts = ffi.new("scan_cuts *")
+        # One number for each event that a call may return; rows are as wide as the structures of pump.h, and both
+        # must be changed together.
         row = array("q", bytes(8 * lib.PUMP_EVENTS))
         #: Four numbers for each arrival, two for each readiness: the structures of ``_accel/pump.h``.
         self.arrivals = self.lend("arrivals", "pump_arrival[]", row * 4)
@@ -67,6 +69,8 @@ class PumpMemory:
 
     def lend(self, name: str, kind: str, buffer: Any) -> memoryview:
         """Have the structure's field *name* point to *buffer*, and return a view of it."""
+        # The cffi object holds *buffer*, and keeps a bytearray from being resized, which would move its memory.
+        # Both last as long as this dictionary has it: C has only a number.
         self._lent[name] = self._ffi.from_buffer(kind, buffer)
         setattr(self.place, name, self._lent[name])
         return memoryview(buffer)
@@ -80,6 +84,7 @@ class PumpMemory:
     def mark(self, fd: int, mark: int) -> None:
         """Set the mark of descriptor *fd*: 0 leaves it alone, else it is one more than the number of a format."""
         if fd >= len(self.marks):
+            # A new table instead of a longer one: the old one is lent, and cannot grow.
             self.marks = self.marks + bytes(fd + GROWTH - len(self.marks))
             self.lend("marks", "unsigned char[]", self.marks)
             self.place.known = len(self.marks)
@@ -99,7 +104,7 @@ class PumpMemory:
                 return UNKNOWN
             self._describe(wire, self._formats[number])
             self._numbers[wire.key] = number
-            self.place.format_count = number + 1
+            self.place.format_count = number + 1  # last: C believes no number from here on up
         return number
 
     def _describe(self, wire: Wire, format: Any) -> None:

@@ -45,9 +45,7 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(
-        self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object]
-    ) -> None:
+    def take(self, sock: socket.socket, receive: Callable[[memoryview], int], closed: Callable[[], object]) -> None:
         """Close *sock*, which is not registered and has nothing left to send, when its peer is done; then call
         ``closed()``.  *receive* receives into a buffer, as ``sock.recv_into``, and returns 0 at the end only."""
         entry = LingeringSocket(sock, receive, closed, self._loop.time() + LINGER_TIMEOUT)
@@ -57,7 +55,9 @@ class Lingering:
             entry.close()
             return
         try:
+            # Sends the FIN: the peer reads our last reply and then the end, and has no reason to send any more.
             sock.shutdown(socket.SHUT_WR)
+            # Most peers have nothing under way.  One look now spares them the registration.
             is_done = self._drain(entry)
             if not is_done:
                 self._loop.registry.add(sock, EVENT_READ, partial(self._on_readable, entry))
@@ -70,6 +70,7 @@ class Lingering:
             entry.close()
             return
         if len(self._open) >= LINGER_STREAMS:
+            # The oldest goes: it had the most time, and peers that drip cannot keep the place from others.
             self._finish(next(iter(self._open)))
         self._open[entry] = None
         if self._timer is None:
@@ -93,11 +94,12 @@ class Lingering:
         except OSError:
             return True
         entry.drained_bytes += size
+        # 0 is the peer's own FIN: both directions have ended, and closing now resets nothing.
         return size == 0 or entry.drained_bytes > LINGER_BYTES
 
     def _finish(self, entry: LingeringSocket) -> None:
         del self._open[entry]
-        self._loop.registry.remove(entry.sock, EVENT_READ)
+        self._loop.registry.remove(entry.sock, EVENT_READ)  # before the close, after which its number may be reused
         entry.close()
         if not self._open and self._timer is not None:
             self._timer.cancel()
@@ -106,9 +108,9 @@ class Lingering:
     def _close_due(self) -> None:
         """Close those whose time is over, and sleep until the next one's is."""
         now = self._loop.time()
-        for entry in list(self._open):
+        for entry in list(self._open):  # a copy: ``_finish`` takes entries out
             if entry.deadline > now:
-                break
+                break  # all wait equally long, so those behind it are due later
             self._finish(entry)
         if self._timer is not None and self._open:
             self._timer.reschedule(next(iter(self._open)).deadline)

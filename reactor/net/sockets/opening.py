@@ -114,6 +114,7 @@ def _listen_everywhere(
     if dual_stack is False:
         return _listen_on_all(ops, [internet6, internet4], backlog, options, False)
     try:
+        # One socket for both: IPv4 clients appear on it with addresses such as ::ffff:192.0.2.1, see ipv6(7).
         return [_listen_on(ops, *internet6, backlog, options, True)]
     except BindFailed as exc:
         if dual_stack or exc.errno not in UNAVAILABLE:
@@ -137,6 +138,7 @@ def _listen_on_all(
         except BaseException as exc:
             for sock in opened:
                 sock.close()
+            # The system chose a port that is free for the first address; another program may have it for the next.
             is_collision = isinstance(exc, BindFailed) and exc.errno == errno.EADDRINUSE
             if not (is_collision and opened and targets[0][1][1] == 0 and tries_left):
                 raise
@@ -152,11 +154,12 @@ def _listen_in_turn(
 ) -> None:
     unavailable: BindFailed | None = None
     for family, address in targets:
-        if opened:
+        if opened:  # the first socket has the port by now, which the system may have chosen
             address = _with_port(address, opened[0].getsockname()[1])
         try:
             opened.append(_listen_on(ops, family, address, backlog, options, dual_stack))
         except BindFailed as exc:
+            # "localhost" has an IPv6 address also on machines without IPv6.  One address that works is enough.
             if exc.errno not in UNAVAILABLE:
                 raise
             unavailable = unavailable or exc
@@ -168,8 +171,9 @@ def _listen_on(
     ops: Ops, family: int, address: Any, backlog: int, options: SocketOptions, dual_stack: bool
 ) -> socket.socket:
     def set_up(sock: socket.socket) -> None:
-        options.apply_listener(sock)
+        options.apply_listener(sock)  # before bind(2), which SO_REUSEADDR and SO_REUSEPORT are about
         if family == socket.AF_INET6:
+            # Always said, for the default is the machine's (net.ipv6.bindv6only).
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
         sock.bind(address)
         sock.listen(backlog)
@@ -386,6 +390,6 @@ def adopted_socket(
             options.apply_stream(adopted)
     except BaseException:
         if isinstance(sock, int):
-            adopted.detach()
+            adopted.detach()  # else the socket object closes the caller's descriptor when it is collected
         raise
     return adopted

@@ -96,11 +96,14 @@ class FileSender:
         self._can_sendfile = hasattr(files, "sendfile")
         #: The stream waits for the kernel; this object does; it will try again in the next turn.
         self._is_paused = self._is_watching = self._is_due = False
+        # So the stream says pause_writing for the first byte that waits, and resume_writing when none does: only
+        # then may a piece follow, which goes past the stream's own buffer straight into the socket.
         stream.set_write_buffer_limits(high=0)
 
     def write(self, data: bytes) -> None:
         """Send *data* behind all that came before it."""
         if self._queue:
+            # A piece of a file is before it.  Written now, it would overtake that piece.
             self.pending_bytes += len(data)
             self._queue.append(data)
         else:
@@ -167,25 +170,27 @@ class FileSender:
 
     def _send(self, piece: Piece) -> None:
         if self._stream.get_write_buffer_size():
+            # What the stream has collected in this turn is to leave first; it does so at the end of the turn.
             self._watch(False)
             self._try_soon()
             return
         try:
             sent = self._transmit(piece)
         except (BlockingIOError, InterruptedError):
-            self._watch(True)
+            self._watch(True)  # the socket is full: the kernel says when there is room
             return
         except OSError as exc:
             self._on_failed(piece, exc)
             return
         if sent:
-            self._stream.note_progress()
+            self._stream.note_progress()  # the stream has not seen these bytes, and would take it for silence
         self.pending_bytes -= sent
         piece.offset += sent
         piece.left -= sent
         if not sent or not piece.left:
-            self._end(piece, None)
+            self._end(piece, None)  # 0 sent: the file is shorter than it was said to be
         elif not self._is_paused:
+            # Not at once, even if the socket would take more: others have their turn in between.
             self._watch(True)
 
     def _transmit(self, piece: Piece) -> int:
@@ -197,7 +202,7 @@ class FileSender:
             except OSError as exc:
                 if exc.errno not in UNSUPPORTED:
                     raise
-                self._can_sendfile = False
+                self._can_sendfile = False  # nothing was sent, so the same piece can be read instead
         data = self._files.pread(piece.fd, min(piece.left, READ_BYTES), piece.offset)
         self._watch(False)  # the stream may want to watch for itself
         self._stream.write(data)
@@ -206,6 +211,7 @@ class FileSender:
     def _on_failed(self, piece: Piece, exc: OSError) -> None:
         if exc.errno in GONE:
             self.drop()
+            # While the stream reads, it meets the same error by itself, behind what the peer has sent before that.
             if not self._stream.is_reading():
                 self._stream.abort()
         else:

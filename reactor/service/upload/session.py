@@ -71,7 +71,6 @@ class UploadSession(FramedProtocol):
         "codec",
     )  # fmt: skip
 
-
     def __init__(self, host: Host) -> None:
         self.codec = host.codec
         self._host = host

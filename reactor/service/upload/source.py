@@ -101,4 +101,3 @@ def sources_of(paths: Iterable[str]) -> list[Source]:
             raise OptionError(f"{found[name].path!r} and {path!r} would both be called {name!r}")
         found[name] = Source(path, name)
     return list(found.values())
-
