@@ -23,10 +23,12 @@ TURN_BYTES = 1024 * 1024
 TURN_FRAMES = 1024
 STREAM_SECONDS = 0.0002
 
-#: Bytes that a stream receives at once while it has more frames to deliver than a turn has room for.
+#: Frames in one arrival from which a stream receives only so many bytes at once, until an arrival holds fewer: to
+#: cut a segment of empty frames costs more than to deliver a turn's share of them.
+CROWDED_FRAMES = 256
 CROWDED_BYTES = 4 * 1024
 
-#: Where the pump receives for all streams of a turn; what does not fit waits for the next turn.
+#: Where the pump receives for all streams of a turn; what does not fit is received by each stream itself.
 ARENA_BYTES = 1024 * 1024
 
 #: Ready streams up to which the pump leaves receiving to each of them: its two calls cost about as much as so many

@@ -6,7 +6,7 @@ Everything that a reactor does, it does in *turns*, and ``Engine.turn`` reads li
 2. the wait is computed: none if anything is ready, else until the next timer, rounded up, never early;
 3. the poller waits, in the only place where this program sleeps;
 4. the callbacks of ready descriptors run: accepting, reading, writing;
-5. what is ready when this step begins runs, not what it adds: a callback that calls itself soon, for ever, takes
+5. what is ready when this step begins runs, not what it adds: a callback that calls itself soon, forever, takes
    its place in every turn and never keeps the descriptors waiting;
 6. what was held back to leave in one piece at the end of the turn leaves.
 
@@ -18,7 +18,8 @@ Steps 4 to 6 each go through an iterator of work, and ``_carry_out`` has them do
 not kill the loop: that is reported, and the step goes on *with what is left of the same iterator*.  The rejected
 choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
 ``KeyboardInterrupt`` and ``SystemExit`` pass through; the loop can be run again afterwards, and nothing that was
-ready is lost.
+ready is lost.  Python raises the former between any two instructions, ours included: what was just being received
+or sent at that instant may be lost then.  Who wants to go on takes SIGINT with ``add_signal_handler``.
 
 Read next: ``loop``, the face that programs see.
 """
@@ -125,7 +126,7 @@ class Engine:
         self.callback = None
 
     def wait(self, limit: float | None) -> float | None:
-        """Return how long the poller may wait: None for ever, 0 if anything is ready."""
+        """Return how long the poller may wait: None forever, 0 if anything is ready."""
         if self.ready or self.is_stopping or self.flushes or self.unserved or self.registry.poller.has_backlog:
             return 0
         when = self.timers.next_when() if self.timers else None

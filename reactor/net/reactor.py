@@ -375,6 +375,8 @@ class Reactor(Loop):
         """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
         super()._forget_after_fork()
         self.shared.pump = None  # the poller that ``reopen`` makes receives for nobody
+        self.shared.lingering.forget_after_fork()
+        self.shared.inherited.update(self.shared.transports)
         for transport in list(self.shared.transports):
             forget_unsent = getattr(transport, "forget_unsent", None)
             if forget_unsent is not None:

@@ -2,7 +2,7 @@
 
 One receive buffer serves every stream: bytes rest in it only between ``recv_into`` and the moment when they are
 handed on, so ten thousand idle connections own no buffer at all.  The set of open transports lets a reactor close
-what it opened, and say how many there are.  Read next: ``stream``.
+what it opened, and say how many there are.  Read next: ``stream.transport``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reactor.net.pump.pump import Pump
 
     class Transport(Protocol):
-        """What the shared knows of a transport."""
+        """What is known here of a transport."""
 
         def abort(self) -> None: ...
 
@@ -30,8 +30,8 @@ class Shared:
     ``transports``."""
 
     __slots__ = (
-        "_batch", "_is_batch_sought", "clock", "counters", "extra", "lingering", "loop", "ops", "probe", "pump",
-        "reports", "scratch", "transports",
+        "_batch", "_is_batch_sought", "clock", "counters", "extra", "inherited", "lingering", "loop", "ops",
+        "probe", "pump", "reports", "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
@@ -53,6 +53,8 @@ class Shared:
         self._batch: Batch | None = None
         self._is_batch_sought = False
         self.lingering = Lingering(loop, self.scratch)
+        #: In a forked child: the transports that the parent has as well.  To end them is to close our descriptors.
+        self.inherited: set[object] = set()
         #: Every open stream, datagram endpoint and listener.
         self.transports: set[Transport] = set()
 

@@ -79,6 +79,9 @@ if TYPE_CHECKING:
 #: The size of a ``pump_posting`` of ``_accel/pump.h``: four numbers.
 POSTING_BYTES = 32
 
+#: What stands in ``taken`` of a posting until the C code has told: no number of bytes, and no errno.
+UNTOLD = -(1 << 62)
+
 #: Bytes that the longest length field takes: a varint of 64 bits.
 LONGEST_FIELD = 10
 
@@ -87,7 +90,7 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces", "_postings",
+        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces",
         "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
@@ -113,8 +116,6 @@ class Pump(EpollPoller):
         #: Streams that have replies, which leave together.  They are put here only while arrivals are delivered.
         self.posted: list[Pumped] = []
         self.is_delivering = False
-        #: The rows of the last ``pump_send``.
-        self._postings = array("q")
         ringer = Registration()
         ringer.reader = self._deliver
         #: Stands for all arrivals in the list of what is ready, as if it were one descriptor.
@@ -300,49 +301,51 @@ class Pump(EpollPoller):
         if not self.posted:
             return
         streams = self.posted[:]
-        outboxes = [stream.outbox for stream in streams]
-        corked: list[Any] = [outbox.corked for outbox in outboxes]
+        corked: list[Any] = [stream.outbox.corked for stream in streams]
         fds = [stream.sock.fileno() for stream in streams]
         payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) and min(fds) >= 0 else []
-        short = -1
-        if payloads and not are_large(payloads, len(streams)):
-            short = self._send(outboxes, fds, corked, payloads)
-        if short < 0:
+        if not payloads or are_large(payloads, len(streams)) or not self._send(streams, fds, corked, payloads):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
                 stream.uncork()  # which takes it out of ``posted``
-            return
-        self.posted.clear()
-        if short:
-            self._take_back(streams, corked)
 
     def _send(
-        self, outboxes: list[Outbox], fds: list[int], corked: list[list[bytes]], payloads: list[bytes]
-    ) -> int:
-        """Send *payloads*, which are all that is *corked*, and uncork; return what ``pump_send`` does."""
-        rows = self._postings = array("q", bytes(POSTING_BYTES * len(fds)))
+        self, streams: list[Pumped], fds: list[int], corked: list[list[bytes]], payloads: list[bytes]
+    ) -> bool:
+        """Send *payloads*, which are all that is *corked*, in one call.  Return False if nothing was sent."""
+        rows = array("q", bytes(POSTING_BYTES * len(fds)))
         rows[::4] = array("q", fds)
-        rows[1::4] = array("q", [outbox.format for outbox in outboxes])
+        rows[1::4] = array("q", [stream.outbox.format for stream in streams])
         rows[2::4] = array("q", list(map(len, corked)))
+        rows[3::4] = array("q", [UNTOLD]) * len(fds)
         sizes = array("Q", list(map(len, payloads)))
         joined = b"".join(payloads)
         memory = self._memory
         memory.make_room(len(joined) + LONGEST_FIELD * len(sizes))
-        short: int = self._lib.pump_send(
-            memory.place, self._from_buffer("pump_posting[]", rows), len(fds),
-            self._from_buffer("uint64_t[]", sizes), len(sizes), joined, len(joined),
-        )  # fmt: skip
-        if short >= 0:
-            for outbox in outboxes:  # what Outbox.uncork does, 50 ns a stream cheaper
-                outbox.corked = None
-                outbox.room = -1
-                outbox.is_posted = False
-        return short
+        is_sent = False
+        try:
+            short: int = self._lib.pump_send(
+                memory.place, self._from_buffer("pump_posting[]", rows), len(fds),
+                self._from_buffer("uint64_t[]", sizes), len(sizes), joined, len(joined),
+            )  # fmt: skip
+            is_sent = short >= 0
+        finally:
+            # Ctrl-C may surface behind the call: the rows know what became of it, and no reply leaves twice.
+            if is_sent or UNTOLD not in rows[3::4]:
+                self.posted.clear()
+                for stream in streams:  # what Outbox.uncork does, 50 ns a stream cheaper
+                    outbox = stream.outbox
+                    outbox.corked = None
+                    outbox.room = -1
+                    outbox.is_posted = False
+                if rows[2::4] != rows[3::4]:
+                    self._take_back(streams, corked, rows)
+        return is_sent
 
-    def _take_back(self, streams: list[Pumped], corked: list[list[bytes]]) -> None:
+    def _take_back(self, streams: list[Pumped], corked: list[list[bytes]], rows: array[int]) -> None:
         """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""
-        posted = zip(streams, corked, self._postings[2::4], self._postings[3::4], strict=True)
+        posted = zip(streams, corked, rows[2::4], rows[3::4], strict=True)
         rest = [(stream, pieces, taken) for stream, pieces, size, taken in posted if taken != size]
         for stream, pieces, taken in rest:
             stream.sent_by_pump(stream.outbox.joined(pieces), taken)

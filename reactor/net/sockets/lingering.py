@@ -81,6 +81,17 @@ class Lingering:
         for entry in list(self._open):
             self._finish(entry)
 
+    def forget_after_fork(self) -> None:
+        """In a forked child: close our copies; the parent goes on to drain its own."""
+        for entry in self._open:
+            self._loop.registry.remove(entry.sock, EVENT_READ)
+            entry.sock.close()
+            self._loop.call_soon(entry.closed)
+        self._open.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _on_readable(self, entry: LingeringSocket) -> None:
         if self._drain(entry):
             self._finish(entry)

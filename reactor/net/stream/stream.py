@@ -34,7 +34,15 @@ from selectors import EVENT_READ, EVENT_WRITE
 from reactor.errors import TransportClosed, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.framing.seam import RAW, UNKNOWN
-from reactor.limits import CORK_BYTES, CROWDED_BYTES, SCRATCH_BYTES, STREAM_SECONDS, TURN_BYTES, TURN_FRAMES
+from reactor.limits import (
+    CORK_BYTES,
+    CROWDED_BYTES,
+    CROWDED_FRAMES,
+    SCRATCH_BYTES,
+    STREAM_SECONDS,
+    TURN_BYTES,
+    TURN_FRAMES,
+)
 from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 from reactor.net.stream.outgoing import NO_SIGNAL, frozen, transmit
 from reactor.net.stream.transport import Transport
@@ -86,7 +94,7 @@ class Stream(Transport):
         self._pace = FIRST_FRAMES
         #: ``_go_on`` will be called in the next turn.
         self._is_due = False
-        #: The last arrival held more frames than this stream's share of a turn.
+        #: The last arrival held many frames, or more than this stream's share of a turn.
         self._is_crowded = False
         #: The kernel refused something, and its writability is waited for.
         self._is_writing = False
@@ -169,8 +177,7 @@ class Stream(Transport):
         scratch = self._shared.scratch
         was_crowded = self._is_crowded
         if was_crowded:
-            # It has sent more frames than a turn has room for: take less of them, until it has sent no more than
-            # that.
+            # It has sent more frames than a turn has room for: take less of them, until they are few again.
             scratch = scratch[:CROWDED_BYTES]
         try:
             size = self.sock.recv_into(scratch)
@@ -183,8 +190,7 @@ class Stream(Transport):
             self._note_arrival(0)
             self._on_eof()
             return
-        if was_crowded and size < CROWDED_BYTES:
-            self._is_crowded = False
+        self._is_crowded = False
         self.arrived(scratch[:size].tobytes())
         if size == SCRATCH_BYTES:
             self._fill_buffers()
@@ -196,8 +202,8 @@ class Stream(Transport):
         left = TURN_BYTES
         registry = self._shared.loop.registry
         turn = registry.turn
-        while left > 0 and self._buffers is not None and self._may_take() and registry.turn == turn:
-            view = self._lent_view()
+        while left > 0 and (buffers := self._buffers) is not None and self._may_take() and registry.turn == turn:
+            view = self._lent_view(buffers)
             if view is None:
                 return
             room = len(view)
@@ -213,20 +219,14 @@ class Stream(Transport):
             if not size:
                 self._on_eof()
                 return
-            self._deliver(self._buffers.buffer_updated, size)
+            self._deliver(buffers.buffer_updated, size)
             left -= size if size == room else left
 
-    def _lent_view(self) -> memoryview | None:
-        """Return the protocol's own buffer; None if it has paused or ended the stream instead of lending one."""
-        view: memoryview | None = self._deliver(self._checked_view)
-        return view if self._may_take() and self._buffers is not None else None
-
-    def _checked_view(self) -> memoryview:
-        view = memoryview(self._buffers.get_buffer(-1))
-        if view.readonly or not view.nbytes:
-            # recv(2) into no room returns 0, as it does at the end: what still comes would be lost without a word.
-            raise UsageError("get_buffer() must return a writable buffer with room for at least one byte")
-        return view
+    def _lent_view(self, buffers: Any) -> memoryview | None:
+        """Return the buffer that *buffers* lends; None if it has paused or ended the stream, or given it another
+        protocol, instead."""
+        view: memoryview | None = self._deliver(checked_view, buffers)
+        return view if self._may_take() and self._buffers is buffers else None
 
     # -- one way in --------------------------------------------------------------------------------------------
 
@@ -315,14 +315,14 @@ class Stream(Transport):
 
     def _copy_into_buffers(self, data: memoryview) -> None:
         """Hand bytes to a protocol that lends buffers, but did not when they were received."""
-        while data and self._buffers is not None and self._may_take():
-            view = self._lent_view()
+        while data and (buffers := self._buffers) is not None and self._may_take():
+            view = self._lent_view(buffers)
             if view is None:
                 break
             size = min(len(view), len(data))
             view[:size] = data[:size]
             del view
-            self._deliver(self._buffers.buffer_updated, size)
+            self._deliver(buffers.buffer_updated, size)
             data = data[size:]
         if data and not self._is_closing:
             if self._may_take() and self._buffers is None:
@@ -391,9 +391,11 @@ class Stream(Transport):
         if self._held is not None:
             self._hold(partial(self._deliver, self.deliver_frames, protocol, frames, fault))
             return
-        if protocol.is_batched and len(frames) <= MOST_FRAMES and fault is None:
+        if protocol.is_batched and len(frames) < CROWDED_FRAMES and fault is None:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
+        if len(frames) >= CROWDED_FRAMES:
+            self._is_crowded = True
         turn, clock, received = self._shared.loop.registry.turn, self._shared.clock, protocol.frame_received
         stop_at, size, at = clock() + STREAM_SECONDS, len(frames), 0
         pending: Iterator[bytes] = iter(())
@@ -423,7 +425,7 @@ class Stream(Transport):
             return
         rest = [*pending, *frames[at:]]
         if rest or (fault is not None and not self._may_take()):
-            self._is_crowded = not self.is_halted
+            self._is_crowded = self._is_crowded or not self.is_halted
             self._hold_frames(protocol, rest, fault)
         elif fault is not None:
             self.fail(fault)
@@ -651,6 +653,15 @@ class Stream(Transport):
             self.uncork()  # on the plain path it has left by now
         super()._lose(exc, linger=linger)
         self._held = self._buffers = None
+
+
+def checked_view(buffers: Any) -> memoryview:
+    """Return the buffer that *buffers* lends.  Raises UsageError if nothing can be received into it."""
+    view = memoryview(buffers.get_buffer(-1))
+    if view.readonly or not view.nbytes:
+        # recv(2) into no room returns 0, as it does at the end: what still comes would be lost without a word.
+        raise UsageError("get_buffer() must return a writable buffer with room for at least one byte")
+    return view
 
 
 def buffers_of(protocol: Any) -> Any:

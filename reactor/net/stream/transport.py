@@ -184,7 +184,12 @@ class Transport(ABC):
             return
         # A protocol that does not care for the end has no such method, and is closed.
         told = getattr(self._protocol, "eof_received", None)
-        if told is None or not self._deliver(told) or self._is_write_ended:
+        try:
+            is_kept = told is not None and self._deliver(told) and not self._is_write_ended
+        except BaseException:  # Ctrl-C: nobody would hear of this end again
+            self.close()
+            raise
+        if not is_kept:
             self.close()
 
     # -- how long a peer may be silent -------------------------------------------------------------------------
@@ -401,8 +406,12 @@ class Transport(ABC):
             self._release(linger)
 
     def _release(self, linger: bool) -> None:
-        """Close the socket: now, or when the peer is done, see ``linger``."""
+        """Close the socket: now, or when the peer is done, see ``lingering``."""
         self._shared.counters.closed_streams += 1
+        inherited = self._shared.inherited
+        if self in inherited:
+            inherited.remove(self)
+            linger = False  # to shut the connection down would do it to the parent's as well
         if linger:
             self._shared.lingering.take(self.sock, self._discard, self._on_released)
         else:

@@ -21,6 +21,7 @@ from reactor.limits import ARENA_BYTES, SCRATCH_BYTES
 from reactor.net.protocol import FramedProtocol
 from reactor.net.pump.choice import with_pump
 from reactor.net.stream.stream import Stream
+from reactor.testing import VirtualClock
 from tests.conftest import ALWAYS, SHIPPED, leave_to_streams, native_problem
 from tests.net.stage import Stage, stage_on
 
@@ -193,8 +194,11 @@ def pumped_pair(stage: Stage) -> tuple[Teller, Stream, socket.socket]:
 
 @pytest.fixture
 def stage(pump_few: int) -> Any:
-    """A stage with a pump, for which one stream is enough, or which leaves a few to themselves."""
-    with stage_on(with_pump("epoll", ON)) as stage:
+    """A stage with a pump, for which one stream is enough, or which leaves a few to themselves.
+
+    Its clock stands still: a slow machine would break a turn off, and have the rest wait for the next one.
+    """
+    with stage_on(with_pump("epoll", ON), clock=VirtualClock()) as stage:
         yield stage
 
 
