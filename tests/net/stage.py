@@ -43,9 +43,12 @@ class Stage(Reactor):
         return self.run_until(condition, PATIENCE)
 
     def settle(self, turns: int = 3) -> None:
-        """Do a few turns that do not wait: whatever is due by now has happened afterwards."""
+        """Do a few turns that do not wait: whatever is due by now has happened afterwards, also if a slow machine
+        has broken one off."""
         for _ in range(turns):
             self.run_once(0)
+            while self.engine.unserved or self.registry.poller.has_backlog:
+                self.run_once(0)
 
     def take_failures(self) -> list[BaseException]:
         """Return what escaped, and forget it."""
