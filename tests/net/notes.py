@@ -138,8 +138,10 @@ def drained(sock: socket.socket) -> list[bytes]:
 def batched(
     watermarks: Watermarks | None = None, **reactions: Any
 ) -> Iterator[tuple[Stage, Notes, BatchedEndpoint, socket.socket]]:
-    """An endpoint in batches, and a peer that is connected to it."""
-    with mock.patch.dict(os.environ, {"REACTOR_ACCEL": "native"}), stage_on() as stage, peers_on() as [peer]:
+    """An endpoint in batches, and a peer that is connected to it.  The clock stands still: no batch is broken off
+    because the machine took its time."""
+    native = mock.patch.dict(os.environ, {"REACTOR_ACCEL": "native"})
+    with native, stage_on(clock=VirtualClock()) as stage, peers_on() as [peer]:
         sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
         notes = Notes(**reactions)
         endpoint = make_endpoint(stage.shared, sock, notes, watermarks=watermarks or Watermarks())

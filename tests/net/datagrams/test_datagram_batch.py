@@ -17,11 +17,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reactor.errors import IdleTimeout
 from reactor.flow import Watermarks
 from reactor.limits import DATAGRAM_BATCH
 from reactor.net.datagrams.batch import Batch, pack_address
 from reactor.net.datagrams.batched_endpoint import BatchedEndpoint
 from reactor.net.datagrams.endpoint import ENTRY_BYTES, DatagramEndpoint
+from reactor.testing import VirtualClock
 from tests.conftest import native_problem
 from tests.net.notes import Notes, batched, drained, echo, opened, peers_on
 from tests.net.stage import Stage, stage_on
@@ -52,12 +54,15 @@ STEPS = st.one_of(
 
 
 class Play:
-    """One script on one path: ``events`` is what the protocol was told, ``replies`` what each peer received."""
+    """One script on one path: ``events`` is what the protocol was told, ``replies`` what each peer received.
+
+    Its clock stands still: how much is delivered in a turn of real time is the machine's to say.
+    """
 
     def __init__(self, accel: str, host: str, steps: list[Any], reactions: list[str]) -> None:
         self.reactions = reactions
         self.count = 0
-        with mock.patch.dict(os.environ, {"REACTOR_ACCEL": accel}), stage_on() as stage:
+        with mock.patch.dict(os.environ, {"REACTOR_ACCEL": accel}), stage_on(clock=VirtualClock()) as stage:
             with peers_on(host, PEERS) as self.peers:
                 self.notes, self.endpoint = opened(stage, (host, 0), datagram_received=self.react)
                 self.address = self.endpoint.get_extra_info("sockname")
@@ -160,6 +165,37 @@ def test_refusals_met_by_replies_are_told_and_cost_none_of_them() -> None:
         assert stage.counters.datagrams_sent == 4
         assert {type(exc) for exc in notes.told("error_received")} == {ConnectionRefusedError}
         assert len(notes.told("error_received")) >= 3
+
+
+@pytest.mark.parametrize(
+    "accel",
+    [
+        "pure",
+        pytest.param("native", marks=pytest.mark.xfail(reason="a batch passes by note_progress()")),
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize("answers", [0, 2], ids=["unanswered", "answered twice"])
+@pytest.mark.usefixtures("accel")
+def test_an_idle_timeout_is_pushed_back_when_a_datagram_arrives(answers: int) -> None:
+    """The endpoint is not idle while it is spoken to, in whichever way that comes in."""
+
+    def answer(me: Notes, data: bytes, address: Any) -> None:
+        for _ in range(answers):
+            me.transport.sendto(data, address)
+
+    clock = VirtualClock()
+    with stage_on(clock=clock) as stage, peers_on() as [peer]:
+        notes, endpoint = opened(stage, ("127.0.0.1", 0), datagram_received=answer)
+        endpoint.set_idle_timeout(10)
+        for number in range(1, 4):
+            clock.advance(6)
+            peer.sendto(b"x", endpoint.get_extra_info("sockname"))
+            stage.settle()
+            assert (len(notes.data), notes.told("connection_lost")) == (number, [])
+        clock.advance(11)
+        stage.settle()
+        assert [type(exc) for exc in notes.told("connection_lost")] == [IdleTimeout]
 
 
 # -- receiving before somebody asked ---------------------------------------------------------------------------
