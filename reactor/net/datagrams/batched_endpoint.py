@@ -190,6 +190,8 @@ class BatchedEndpoint(DatagramEndpoint):
 
     def _on_sent(self, postings: list[Posting]) -> None:
         self._shared.counters.datagrams_sent += len(postings)
+        if postings:
+            self.note_progress()
         probe = self._shared.probe
         if probe is not None:
             for data, _, _ in postings:

@@ -171,7 +171,7 @@ def test_refusals_met_by_replies_are_told_and_cost_none_of_them() -> None:
     "accel",
     [
         "pure",
-        pytest.param("native", marks=pytest.mark.xfail(reason="a batch passes by note_progress()")),
+        "native",
     ],
     indirect=True,
 )
