@@ -160,7 +160,7 @@ def test_another_context_is_refused_like_another_key(key: str) -> None:
 
 
 def test_who_fails_again_and_again_keeps_nobody_out(key: str, server: Serving) -> None:
-    """A plain client that fails in a loop is refused each time for what it did, and whoever has the key is let in."""
+    """A plain client that fails in a loop is refused each time for what it did; whoever has the key is let in."""
     reasons = []
     for _ in range(20):
         with server.connect() as client:
