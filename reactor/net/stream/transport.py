@@ -200,10 +200,11 @@ class Transport(ABC):
             raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
         if not self._is_lost:
             self._shared.loop.check()
+            # Made first: if it is refused, the old one goes on.
+            idle = None if timeout is None else self._shared.loop.call_later(timeout, self._on_idle)
             self._stop_idling()
             if timeout is not None:
-                self._idle = self._shared.loop.call_later(timeout, self._on_idle)
-                self._idle_timeout = timeout
+                self._idle, self._idle_timeout = idle, timeout
 
     def note_progress(self) -> None:
         """Something moved: the idle timeout begins anew.  For those who send on the socket beside the transport."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reactor.errors import UsageError
+from reactor.errors import IdleTimeout, OptionError, UsageError
 from reactor.limits import SCRATCH_BYTES
 from reactor.net.stream.stream import Stream
 from reactor.telling.probe import Probe
@@ -248,3 +248,14 @@ def test_bytes_that_were_read_before_are_handed_on_first(virtual: Virtual) -> No
     stream.take_in(b"too late")
     virtual.turn()
     assert protocol.received == b"old older new"
+
+
+def test_an_idle_timeout_stays_when_another_one_is_refused(virtual: Virtual) -> None:
+    """A refused call leaves nothing behind: the old timeout goes on."""
+    protocol = Recorder()
+    stream, _ = virtual.open(protocol)
+    stream.set_idle_timeout(5.0)
+    with pytest.raises(OptionError):
+        stream.set_idle_timeout(10**400)
+    virtual.wait(6.0)
+    assert isinstance(protocol.reason, IdleTimeout)
