@@ -29,8 +29,17 @@ from reactor.core.polling.choose import open_poller
 from reactor.core.polling.forked import ForkedPoller
 from reactor.core.process.forking import unwatch_for_fork, watch_for_fork
 from reactor.core.timers import seconds
-from reactor.errors import DeadlineExceeded, NestedRun, OptionError, ReactorClosed, UsageError, WrongThread
+from reactor.errors import (
+    ArgumentError,
+    DeadlineExceeded,
+    NestedRun,
+    OptionError,
+    ReactorClosed,
+    UsageError,
+    WrongThread,
+)
 from reactor.ops import Ops
+from reactor.telling.probe import Probe
 from reactor.telling.reports import log_failure
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -38,7 +47,6 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from reactor.telling.probe import Probe
 
 
 class Loop:
@@ -387,8 +395,15 @@ class Loop:
     # -- what is watched and told ------------------------------------------------------------------------------
 
     def set_probe(self, probe: Probe | None) -> None:
-        """Have *probe* watch this loop from now on; None for nobody."""
+        """Have *probe* watch this loop from now on; None for nobody.
+
+        Raises ArgumentError for what lacks a method of ``Probe``: what every step calls must be there.
+        """
         self.check()
+        if probe is not None:
+            missing = [name for name in vars(Probe) if name[0] != "_" and not callable(getattr(probe, name, None))]
+            if missing:
+                raise ArgumentError(f"a probe has the methods of reactor.Probe; this lacks {', '.join(missing)}")
         self.engine.probe = self.registry.probe = probe
 
     def set_exception_handler(self, handler: Callable[[BaseException, object], object] | None) -> None:

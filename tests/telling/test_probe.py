@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from reactor.core.loop import Loop
+from reactor.errors import ArgumentError
 from reactor.telling.probe import Probe
 from reactor.testing import ScriptedSocket
 from tests.core.doubles import Virtual, fail, turns, virtual_loop
@@ -105,3 +107,13 @@ def test_a_base_probe_changes_nothing(virtual: Virtual) -> None:
     virtual.loop.call_soon(steps.append, "unwatched")
     turns(virtual.loop)
     assert steps == ["reader", "soon", "unwatched"]
+
+
+@pytest.mark.parametrize("probe", [5, object(), print])
+def test_what_is_no_probe_is_refused_and_changes_nothing(probe: object) -> None:
+    """A step that raised before it took any work would be repeated forever, by ``close`` too."""
+    with Loop() as loop:
+        with pytest.raises(ArgumentError, match="a probe has the methods"):
+            loop.set_probe(probe)  # type: ignore[arg-type]
+        assert loop.engine.probe is None
+        loop.run_once(0)
