@@ -151,6 +151,9 @@ def _build_native() -> None:
 
 _failed = pytest.StashKey[bool]()
 
+#: What a forked child ends with that left the test function.
+ESCAPED = 70
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
@@ -174,6 +177,17 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     complaints = before.complaints(also_lost=not request.session.testsfailed)
     if complaints:
         pytest.fail("the test left something behind:\n  " + "\n  ".join(complaints), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """End a child here that a test has forked and lost: it would run all other tests as well, beside us."""
+    ours = os.getpid()
+    try:
+        return (yield)
+    finally:
+        if os.getpid() != ours:
+            os._exit(ESCAPED)
 
 
 # -- the guard against hanging ---------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from functools import partial
+from itertools import islice
 from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.errors import TransportClosed, UsageError
@@ -396,34 +397,34 @@ class Stream(Transport):
             return
         if len(frames) >= CROWDED_FRAMES:
             self._is_crowded = True
-        turn, clock, received = self._shared.loop.registry.turn, self._shared.clock, protocol.frame_received
-        stop_at, size, at = clock() + STREAM_SECONDS, len(frames), 0
-        pending: Iterator[bytes] = iter(())
+        registry, clock = self._shared.loop.registry, self._shared.clock
+        turn, stop_at, done = registry.turn, clock() + STREAM_SECONDS, 0
+        pending = iter(frames)
         try:
-            while at < size:
+            while done < len(frames):
                 count = self._pace
-                # A forked child empties the list that is gone through here: the rest is its parent's to deliver.
-                chunk = self._delivering = frames[at : at + count] if at or size > count else frames
-                at += count
+                done += count
                 if protocol.is_batched:
-                    protocol.frames_received(chunk)
+                    # A forked child empties the list that is gone through: the rest is its parent's to deliver.
+                    self._delivering = batch = list(islice(pending, count))
+                    protocol.frames_received(batch)
                 else:
-                    pending = iter(chunk)
-                    for frame in pending:
+                    self._delivering, received = frames, protocol.frame_received
+                    for frame in pending if done >= len(frames) else islice(pending, count):
                         received(frame)
                         if self.is_halted:
                             break
-                if self.is_halted or self._is_over(count, clock() >= stop_at or at >= TURN_FRAMES):
+                if self.is_halted or self._is_over(count, clock() >= stop_at or done >= TURN_FRAMES):
                     break
         except (KeyboardInterrupt, SystemExit):
             # It strikes in one frame, and the others are not lost for it.
-            self._hold_frames(protocol, [*pending, *frames[at:]], fault)
+            self._hold_frames(protocol, list(pending), fault)
             raise
         finally:
             self._delivering = None
-        if self._is_closing or self._shared.loop.registry.turn != turn:
+        if self._is_closing or registry.turn != turn:
             return
-        rest = [*pending, *frames[at:]]
+        rest = list(pending)
         if rest or (fault is not None and not self._may_take()):
             self._is_crowded = self._is_crowded or not self.is_halted
             self._hold_frames(protocol, rest, fault)
