@@ -19,6 +19,7 @@ No base class is required: any object with these methods will do, asyncio's own 
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Iterable
 
 from reactor.errors import FramingError, PayloadRefused
@@ -143,7 +144,7 @@ class FramedProtocol(Protocol):
         if type(payload) is bytes:
             outbox = self._outbox
             room = outbox.room - len(payload)
-            if room >= 0 and outbox.loop.thread_id() == outbox.loop.owner:
+            if room >= 0 and get_ident() == outbox.loop.owner:
                 outbox.room = room
                 outbox.corked.append(payload)  # type: ignore[union-attr]  # there is room
                 return
@@ -162,7 +163,7 @@ class FramedProtocol(Protocol):
         outbox = self._outbox
         if outbox.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
             room = outbox.room - sum(map(len, payloads))
-            if room >= 0 and outbox.loop.thread_id() == outbox.loop.owner:
+            if room >= 0 and get_ident() == outbox.loop.owner:
                 outbox.room = room
                 outbox.corked += payloads  # type: ignore[operator]  # there is room
                 return

@@ -76,11 +76,11 @@ if TYPE_CHECKING:
     Row = tuple[Pumped | None, int, int, int, Any]
 
 
-#: The size of a ``pump_posting`` of ``_accel/pump.h``: four numbers.
-POSTING_BYTES = 32
-
 #: What stands in ``taken`` of a posting until the C code has told: no number of bytes, and no errno.
 UNTOLD = -(1 << 62)
+
+#: A ``pump_posting`` of ``_accel/pump.h`` that has yet to be filled in.
+UNTOLD_POSTING = array("q", [0, 0, 0, UNTOLD])
 
 #: Bytes that the longest length field takes: a varint of 64 bits.
 LONGEST_FIELD = 10
@@ -254,8 +254,8 @@ class Pump(EpollPoller):
                 if now >= send_at or len(posted) >= OUTBOX_STREAMS:
                     self.send_all()
                     send_at = now + OUTBOX_SECONDS
-                if now >= stop_at:
-                    break
+                    if now >= stop_at:
+                        break
             else:
                 is_done = True
         finally:
@@ -301,47 +301,46 @@ class Pump(EpollPoller):
         if not self.posted:
             return
         streams = self.posted[:]
-        corked: list[Any] = [stream.outbox.corked for stream in streams]
-        fds = [stream.sock.fileno() for stream in streams]
-        payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) and min(fds) >= 0 else []
-        if not payloads or are_large(payloads, len(streams)) or not self._send(streams, fds, corked, payloads):
+        outboxes = [stream.outbox for stream in streams]
+        corked: list[Any] = [outbox.corked for outbox in outboxes]
+        payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
+        if not payloads or are_large(payloads, len(streams)) or not self._send(streams, outboxes, corked, payloads):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
                 stream.uncork()  # which takes it out of ``posted``
 
     def _send(
-        self, streams: list[Pumped], fds: list[int], corked: list[list[bytes]], payloads: list[bytes]
+        self, streams: list[Pumped], outboxes: list[Outbox], corked: list[list[bytes]], payloads: list[bytes]
     ) -> bool:
         """Send *payloads*, which are all that is *corked*, in one call.  Return False if nothing was sent."""
-        rows = array("q", bytes(POSTING_BYTES * len(fds)))
-        rows[::4] = array("q", fds)
-        rows[1::4] = array("q", [stream.outbox.format for stream in streams])
+        rows = UNTOLD_POSTING * len(streams)
+        rows[::4] = array("q", [stream.sock.fileno() for stream in streams])  # -1 is refused
+        rows[1::4] = array("q", [outbox.format for outbox in outboxes])
         rows[2::4] = array("q", list(map(len, corked)))
-        rows[3::4] = array("q", [UNTOLD]) * len(fds)
         sizes = array("Q", list(map(len, payloads)))
         joined = b"".join(payloads)
         memory = self._memory
         memory.make_room(len(joined) + LONGEST_FIELD * len(sizes))
-        is_sent = False
+        short = None
         try:
-            short: int = self._lib.pump_send(
-                memory.place, self._from_buffer("pump_posting[]", rows), len(fds),
+            short = self._lib.pump_send(
+                memory.place, self._from_buffer("pump_posting[]", rows), len(streams),
                 self._from_buffer("uint64_t[]", sizes), len(sizes), joined, len(joined),
             )  # fmt: skip
-            is_sent = short >= 0
         finally:
             # Ctrl-C may surface behind the call: the rows know what became of it, and no reply leaves twice.
-            if is_sent or UNTOLD not in rows[3::4]:
+            if short is None:
+                short = -1 if UNTOLD in rows[3::4] else len(streams)
+            if short >= 0:
                 self.posted.clear()
-                for stream in streams:  # what Outbox.uncork does, 50 ns a stream cheaper
-                    outbox = stream.outbox
+                for outbox in outboxes:  # what Outbox.uncork does, 50 ns a stream cheaper
                     outbox.corked = None
                     outbox.room = -1
                     outbox.is_posted = False
-                if rows[2::4] != rows[3::4]:
+                if short:
                     self._take_back(streams, corked, rows)
-        return is_sent
+        return short >= 0
 
     def _take_back(self, streams: list[Pumped], corked: list[list[bytes]], rows: array[int]) -> None:
         """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""

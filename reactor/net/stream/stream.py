@@ -27,6 +27,7 @@ All methods belong to the loop's thread.  ``pump`` is what receives and sends fo
 from __future__ import annotations
 
 import os
+from _thread import get_ident
 from collections import deque
 from functools import partial
 from itertools import islice
@@ -52,7 +53,7 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from reactor.errors import FramingError
@@ -62,6 +63,9 @@ if TYPE_CHECKING:
 #: Frames that a stream delivers from one look at the clock to the next: so many at first, and so many at most.
 FIRST_FRAMES = 4
 MOST_FRAMES = 256
+
+#: Stands for an argument that is not there.
+NOTHING = object()
 
 
 class Stream(Transport):
@@ -390,69 +394,73 @@ class Stream(Transport):
         """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last
         of them the peer has broken the format, if there is a *fault*."""
         if self._held is not None:
-            self._hold(partial(self._deliver, self.deliver_frames, protocol, frames, fault))
+            self._hold(partial(self._deliver, partial(self.deliver_frames, protocol), frames, fault))
             return
-        if protocol.is_batched and len(frames) < CROWDED_FRAMES and fault is None:
+        size, done = len(frames), 0
+        is_batched = protocol.is_batched
+        if size >= CROWDED_FRAMES:
+            self._is_crowded = True
+        elif is_batched and fault is None:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
-        if len(frames) >= CROWDED_FRAMES:
-            self._is_crowded = True
-        registry, clock = self._shared.loop.registry, self._shared.clock
-        turn, stop_at, done = registry.turn, clock() + STREAM_SECONDS, 0
+        clock, turn = self._shared.clock, self._shared.loop.registry.turn
+        stop_at = clock() + STREAM_SECONDS
         pending = iter(frames)
         try:
-            while done < len(frames):
+            while done < size:
                 count = self._pace
                 done += count
-                if protocol.is_batched:
-                    # A forked child empties the list that is gone through: the rest is its parent's to deliver.
+                # A forked child empties the list that is gone through: the rest of it is its parent's to deliver.
+                if is_batched:
                     self._delivering = batch = list(islice(pending, count))
                     protocol.frames_received(batch)
                 else:
                     self._delivering, received = frames, protocol.frame_received
-                    for frame in pending if done >= len(frames) else islice(pending, count):
+                    for frame in pending if done >= size else islice(pending, count):
                         received(frame)
                         if self.is_halted:
                             break
-                if self.is_halted or self._is_over(count, clock() >= stop_at or done >= TURN_FRAMES):
+                if self.is_halted:
                     break
+                # Learn after how many frames to look: one protocol's may cost a thousand times what another's do.
+                if clock() >= stop_at or done >= TURN_FRAMES:
+                    self._pace = max(1, count // 4)
+                    break
+                if count < MOST_FRAMES:
+                    self._pace = 2 * count
         except (KeyboardInterrupt, SystemExit):
             # It strikes in one frame, and the others are not lost for it.
             self._hold_frames(protocol, list(pending), fault)
             raise
         finally:
             self._delivering = None
-        if self._is_closing or registry.turn != turn:
-            return
-        rest = list(pending)
+        if (done < size or self.is_halted or fault is not None) and self._shared.loop.registry.turn == turn:
+            self._after_part(protocol, list(pending), fault)
+
+    def _after_part(self, protocol: Any, rest: list[bytes], fault: FramingError | None) -> None:
+        """Hold the *rest* of what was being delivered.  If there is none, the *fault* behind it is due."""
         if rest or (fault is not None and not self._may_take()):
             self._is_crowded = self._is_crowded or not self.is_halted
             self._hold_frames(protocol, rest, fault)
         elif fault is not None:
             self.fail(fault)
 
-    def _is_over(self, count: int, is_late: bool) -> bool:
-        """Return *is_late*, and learn from it after how many frames to look the next time: one protocol's may cost
-        a thousand times what another's do."""
-        if is_late:
-            self._pace = max(1, count // 4)
-        elif count < MOST_FRAMES:
-            self._pace = 2 * count
-        return is_late
-
     def _hold_frames(self, protocol: Any, frames: list[bytes], fault: FramingError | None) -> None:
         behind = 0 if self._held is None else len(self._held)
-        self._hold_first(partial(self._deliver, self.deliver_frames, protocol, frames, fault), behind)
+        self._hold_first(partial(self._deliver, partial(self.deliver_frames, protocol), frames, fault), behind)
 
     def put_back(self, protocol: Any, frames: list[bytes]) -> None:
         """Hold *frames*, which *protocol* was handed and has not taken: reading was paused in their midst."""
         if frames:
-            self._hold_first(partial(self._deliver, self.deliver_frames, protocol, frames))
+            self._hold_first(partial(self._deliver, partial(self.deliver_frames, protocol), frames))
 
     # -- calling the protocol ----------------------------------------------------------------------------------
 
-    def _deliver(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call *method* of the protocol with this stream corked, and send what it wrote.
+    def _deliver(  # type: ignore[override]  # nothing that happens to a stream takes more than two arguments
+        self, method: Callable[..., Any], what: Any = NOTHING, more: Any = None
+    ) -> Any:
+        """Call *method* of the protocol with *what* has come, if that is anything, and *more*, unless that is None;
+        the stream is corked meanwhile, and what it wrote is sent.
 
         What it raises ends this stream and no other: a PeerError is the peer's fault, anything else a bug of ours.
         """
@@ -464,20 +472,27 @@ class Stream(Transport):
             outbox.corked = []
             outbox.room = outbox.capacity if outbox.pending is None else -1
         try:
-            return method(*args)
+            # Three calls instead of one with *args: that is 60 ns cheaper.
+            if more is not None:
+                return method(what, more)
+            return method() if what is NOTHING else method(what)
         except BaseException as exc:
             self._on_raised(exc, method)
             return True
         finally:
             if is_corked_here:
                 # What was written leaves now; while the pump delivers, along with what others have to say.
-                outbox, pump = self.outbox, self._shared.pump
-                if not outbox.corked and outbox.pending is None:
+                outbox = self.outbox
+                if outbox.corked:
+                    pump = self._shared.pump
+                    if pump is not None and pump.is_delivering and outbox.format >= RAW:
+                        outbox.is_posted = True
+                        pump.posted.append(self)
+                    else:
+                        self.uncork()
+                elif outbox.pending is None:
                     outbox.corked = None
                     outbox.room = -1
-                elif pump is not None and pump.is_delivering and outbox.corked and outbox.format >= RAW:
-                    outbox.is_posted = True
-                    pump.posted.append(self)
                 else:
                     self.uncork()
 
@@ -498,7 +513,7 @@ class Stream(Transport):
             data = frozen(data)
         outbox = self.outbox
         room = outbox.room - len(data)
-        if room >= 0 and data and outbox.codec is None and outbox.loop.thread_id() == outbox.loop.owner:
+        if room >= 0 and data and outbox.codec is None and get_ident() == outbox.loop.owner:
             outbox.room = room
             outbox.corked.append(data)  # type: ignore[union-attr]  # there is room
         elif self._is_write_ended:
