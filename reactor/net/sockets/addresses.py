@@ -82,7 +82,7 @@ def parse_address(text: str) -> tuple[str, int] | str:
             raise AddressError(f"{text!r} has brackets around what is not an IPv6 address: {EXAMPLES}")
     elif ":" in host:
         raise AddressError(f"{text!r} is ambiguous: put an IPv6 address into brackets, as in [::1]:80")
-    if any(letter <= " " or letter in "[]/\x7f" for letter in host):
+    if not host.isprintable() or any(letter in " []/" for letter in host):
         raise AddressError(f"{text!r} has a character that no host name has: {EXAMPLES}")
     return host, _parse_port(text, port)
 

@@ -110,6 +110,7 @@ def test_a_text_is_understood_and_gives_itself_when_written_again(text: str, add
         ("a\0b:80", "no host name has"),
         ("http://a:80", "ambiguous"),
         ("a/b:80", "no host name has"),
+        ("a\x80b:80", "no host name has"),
         ("unix:", "names no path"),
         ("unix:@", "names no path"),
         ("unix:/a\0b", "NUL"),
@@ -124,12 +125,14 @@ def test_a_text_that_is_no_address_is_refused_with_what_is_wrong(text: Any, comp
 
 @given(st.text(max_size=40))
 def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
-    """No input makes the parser raise anything else, and what it accepts survives the way there and back."""
+    """No input makes the parser raise anything else, and what it accepts survives the way there and back, but for
+    a path that cannot be shown as it is."""
     try:
         address = parse_address(text)
     except AddressError:
         return
-    assert parse_address(format_address(address)) == address
+    if isinstance(address, tuple) or text.isprintable():
+        assert parse_address(format_address(address)) == address
 
 
 @pytest.mark.parametrize("port", [0, 1, 65535])
