@@ -2,19 +2,22 @@
 
 Everything that a reactor does, it does in *turns*, and ``Engine.turn`` reads like the list of its steps:
 
-1. timers that are due become ready;
-2. the wait is computed: none if anything is ready, else until the next timer, rounded up, never early;
-3. the poller waits, in the only place where this program sleeps;
-4. the callbacks of ready descriptors run: accepting, reading, writing;
-5. what is ready when this step begins runs, not what it adds: a callback that calls itself soon, forever, takes
+1. the wait is computed: none if anything is ready, else until the next timer, rounded up, never early;
+2. the poller waits, in the only place where this program sleeps;
+3. what is ready when the poller returns runs, not what it adds: a callback that calls itself soon, forever, takes
    its place in every turn and never keeps the descriptors waiting;
+4. the callbacks of ready descriptors run: accepting, reading, writing;
+5. timers that are due by now run;
 6. what was held back to leave in one piece at the end of the turn leaves.
 
-Steps 4 and 5 are bounded in *time* as well (``TURN_SECONDS``): when the callbacks of a turn have taken so long, the
-step is broken off.  What was left of it keeps its order and comes first in the next turn, so everybody is served
-once in each round, and timers, signals and calls from threads have their turn in between.
+So what was asked for first runs first, as in asyncio: a call before a descriptor that became ready later, and a
+timer, which promises only not to be early, last.  Calls of other threads lie in the same queue as the loop's own.
 
-Steps 4 to 6 each go through an iterator of work, and ``_carry_out`` has them do so.  A callback that raises does
+Steps 3 to 5 are bounded in *time* as well (``TURN_SECONDS``): when the callbacks of a step have taken so long, it
+is broken off.  What was left of it keeps its order and comes first in the next turn, so everybody is served once in
+each round, and the others, signals and calls from threads have their turn in between.
+
+Steps 3 to 6 each go through an iterator of work, and ``_carry_out`` has them do so.  A callback that raises does
 not kill the loop: that is reported, and the step goes on *with what is left of the same iterator*.  The rejected
 choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
 ``KeyboardInterrupt`` and ``SystemExit`` pass through; the loop can be run again afterwards, and nothing that was
@@ -31,7 +34,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from selectors import EVENT_READ, EVENT_WRITE
 
-from reactor.core.handles import Handle, Timer
+from reactor.core.handles import ForeignHandle, Handle, Timer
 from reactor.core.polling.contract import Poller
 from reactor.core.process.signals import Signals
 from reactor.core.registry import Registry
@@ -56,11 +59,11 @@ if TYPE_CHECKING:
 class Engine:
     """The parts of a loop, and the turn that drives them.  A loop has one.
 
-    Not thread-safe, but for ``foreign``, where calls of other threads are put, and ``wakeup``, which is rung then.
+    Not thread-safe, but for ``ready``, where calls of other threads are put, and ``wakeup``, which is rung then.
     """
 
     __slots__ = (
-        "callback", "clock", "counters", "flushes", "foreign", "is_stopping", "ops", "probe", "ready", "registry",
+        "callback", "clock", "counters", "due", "flushes", "is_stopping", "ops", "probe", "ready", "registry",
         "reports", "signals", "timers", "told", "unserved", "wakeup",
     )  # fmt: skip
 
@@ -72,8 +75,9 @@ class Engine:
         self.probe: Probe | None = None
         self.clock = clock
         self.timers = TimerQueue()
-        self.ready: deque[Handle | Timer] = deque()
-        self.foreign: deque[Handle] = deque()
+        #: Calls that wait for the next turn, and timers whose instant has come.
+        self.ready: deque[Handle] = deque()
+        self.due: deque[Timer] = deque()
         self.flushes: deque[Callable[[], object]] = deque()
         self.is_stopping = False
         #: Descriptors that a turn which took too long did not come to; and when the poller told of them, as a turn.
@@ -88,7 +92,7 @@ class Engine:
         """Make the bell by which other threads wake the poller, and watch it.  Raises OSError."""
         self.wakeup = Wakeup(self.ops)
         try:
-            self._watch_reads(self.wakeup.fd, self.take_foreign)
+            self._watch_reads(self.wakeup.fd, self.hear)
         except BaseException:
             self.wakeup.close()
             raise
@@ -101,58 +105,68 @@ class Engine:
 
     def turn(self, limit: float | None) -> None:
         """One turn; the wait is at most *limit* seconds."""
-        if self.timers:
-            self.timers.take_due(self.clock(), self.ready.append)
-        wait = self.wait(limit)
-        self.registry.turn = turn = self.registry.turn + 1
+        registry, ready = self.registry, self.ready
+        wait = 0 if ready else self.wait(limit)
+        registry.turn = turn = registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
         if self.unserved:
             # These come first, in their order, and nobody else is looked for before they are served.
             events, self.unserved = self.unserved, []
-            self.take_foreign()  # the bell would be heard by the poller only
+            self.hear()  # the bell would be heard by the poller only
         else:
-            events = self.registry.select(wait)
+            poller = registry.poller
+            events = poller.select(wait)  # here this program sleeps
+            if poller.strays or poller.closed:
+                registry.repair()
             self.told = turn
         if self.probe is not None:
             self.probe.polled(len(events))
-        work = iter(events)
-        self._serve(turn, self._dispatch, work, len(events))
-        if len(events) > TURN_BATCH and self.registry.turn == turn:
-            self.unserved = list(work)
-        self._serve(turn, self._run_ready, iter(range(len(self.ready))), len(self.ready))
+        if ready:
+            size = len(ready)
+            self._carry_out(turn, self._run, islice(iter(ready.popleft, None), size), size)
+        if events:
+            work = iter(events)
+            self._carry_out(turn, self._dispatch, work, len(events))
+            if len(events) > TURN_BATCH and registry.turn == turn:
+                self.unserved = list(work)
+        if self.timers.heap or self.due:
+            self.timers.take_due(self.clock(), self.due.append)
+            size = len(self.due)
+            self._carry_out(turn, self._run, islice(iter(self.due.popleft, None), size), size)
         if self.flushes:
-            self._carry_out(turn, self._run_flushes, iter(range(len(self.flushes))))
+            size = len(self.flushes)
+            self._carry_out(turn, self._flush, islice(iter(self.flushes.popleft, None), size))
         self.callback = None
 
     def wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None forever, 0 if anything is ready."""
-        if self.ready or self.is_stopping or self.flushes or self.unserved or self.registry.poller.has_backlog:
+        if (
+            self.ready or self.due or self.is_stopping or self.flushes or self.unserved
+            or self.registry.poller.has_backlog
+        ):  # fmt: skip
             return 0
-        when = self.timers.next_when() if self.timers else None
+        when = self.timers.next_when() if self.timers.heap else None
         if when is None:
             return limit
         left = max(when - self.clock(), 0)
         return left if limit is None or left < limit else limit
 
-    def _serve(self, turn: int, step: Step, work: Iterator[Any], size: int) -> None:
-        """Have *step* do *work*, *size* pieces of it, but break off when that has taken ``TURN_SECONDS``."""
-        if size <= TURN_BATCH:  # the usual turn: too short to be worth a look at the clock
-            self._carry_out(turn, step, work)
-            return
-        deadline = self.clock() + TURN_SECONDS
-        for _ in range(0, size, TURN_BATCH):
-            self._carry_out(turn, step, islice(work, TURN_BATCH))
-            if self.clock() >= deadline:
-                break
-
     def run_what_is_ready(self) -> None:
-        """Do step 5 alone, without a bound in time: when a reactor is closed its last callbacks run."""
-        self._carry_out(self.registry.turn, self._run_ready, iter(range(len(self.ready))))
+        """Do step 3 alone, without a bound in time: when a reactor is closed its last callbacks run."""
+        ready = self.ready
+        self._carry_out(self.registry.turn, self._run, islice(iter(ready.popleft, None), len(ready)))
 
-    def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:
+    def _carry_out(self, turn: int, step: Step, work: Iterator[Any], size: int = 0) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
-        behind it."""
+        behind it.  Work of a certain *size* is broken off when it has taken ``TURN_SECONDS``."""
+        if size > TURN_BATCH:
+            deadline = self.clock() + TURN_SECONDS
+            for _ in range(0, size, TURN_BATCH):
+                self._carry_out(turn, step, islice(work, TURN_BATCH))
+                if self.clock() >= deadline:
+                    break
+            return
         while True:
             try:
                 return step(turn, work)
@@ -161,8 +175,8 @@ class Engine:
             except BaseException as exc:
                 self.reports.failure(exc, self.callback)
 
-    # Each of the three looks anew before each call, because the one before may have changed everything.  The number
-    # of the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
+    # Each of the three looks anew at each call, because the one before may have changed everything.  The number of
+    # the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
     # parent's to do.  From these three places, and no others, this program calls what it was given.
 
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
@@ -180,35 +194,40 @@ class Engine:
                 if callback is not None:
                     callback() if run is None else run(callback)
 
-    def _run_ready(self, turn: int, count: Iterator[int]) -> None:
-        """Run what is ready now, in order, and not what it adds."""
+    def _run(self, turn: int, handles: Iterator[Handle | Timer]) -> None:
+        """Run calls and timers; each leaves its queue when it is its turn."""
         registry = self.registry
-        ready = self.ready
+        if registry.turn != turn:
+            return
         run = None if self.probe is None else self.probe.run
-        for _ in count:
-            if registry.turn != turn:
-                return
-            handle = ready.popleft()
+        for handle in handles:
             callback = self.callback = handle.callback
             if callback is not None:
                 callback(*handle.args) if run is None else run(callback, *handle.args)
+                if registry.turn != turn:
+                    return
 
-    def _run_flushes(self, turn: int, count: Iterator[int]) -> None:
+    def _flush(self, turn: int, callbacks: Iterator[Callable[[], object]]) -> None:
         """Run what asked to be run at the end of this turn."""
         registry = self.registry
+        if registry.turn != turn:
+            return
         run = None if self.probe is None else self.probe.run
-        for _ in count:
+        for callback in callbacks:
+            self.callback = callback
+            callback() if run is None else run(callback)
             if registry.turn != turn:
                 return
-            callback = self.callback = self.flushes.popleft()
-            callback() if run is None else run(callback)
 
-    def take_foreign(self) -> None:
-        """The bell rang: take the calls of other threads and of signals into the ready queue."""
+    def hear(self) -> None:
+        """The bell rang: for a call that lies in the queue, or for signals, whose callbacks are put there now."""
         self.wakeup.silence()
         for callback, args in self.signals.take_arrived():
             self.ready.append(Handle(callback, args))
-        foreign = self.foreign
-        for _ in range(len(foreign)):
-            self.ready.append(foreign.popleft())
 
+    def forget_after_fork(self) -> None:
+        """In a forked child: what threads asked for, and who was ready, is the parent's."""
+        self.unserved.clear()
+        own = [handle for handle in self.ready if not isinstance(handle, ForeignHandle)]
+        self.ready.clear()
+        self.ready.extend(own)

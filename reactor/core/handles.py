@@ -52,6 +52,12 @@ class Handle:
         return self.callback is None
 
 
+class ForeignHandle(Handle):
+    """A callback that another thread asked for: of a forked child it is not wanted, for the parent runs it."""
+
+    __slots__ = ()
+
+
 class Timer:
     """A callback to be run at the instant ``when``, by the reactor's clock; every ``interval`` seconds if that is
     set.

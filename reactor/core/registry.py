@@ -136,21 +136,18 @@ class Registry:
         if self.key_of(key.fd) is not None:
             self.poller.unregister(key.fd)
 
-    # -- what is ready -----------------------------------------------------------------------------------------
+    # -- what is out of order ----------------------------------------------------------------------------------
 
-    def select(self, wait: float | None) -> list[tuple[SelectorKey, int]]:
-        """Wait at most *wait* seconds and return what is ready; repair what the poller found out of order."""
+    def repair(self) -> None:
+        """Put right what the poller found out of order: what is wrong in the kernel's books is reported again at
+        every call, and a loop that only ignored it would spin."""
         poller = self.poller
-        ready = poller.select(wait)  # here this program sleeps
-        # Repaired at once: what is wrong in the kernel's books is reported again at every call, and a loop that
-        # only ignored it would spin.
         if poller.strays:
             self._rebuild()
         if poller.closed:
             # Also what the rebuilding has just found.  A fresh list, for to report them runs foreign code.
             closed, poller.closed = poller.closed, []
             self._drop_closed([key for fd in closed if (key := self.key_of(fd)) is not None])
-        return ready
 
     def _rebuild(self) -> None:
         """Replace the kernel's set, which watches something that cannot be removed from it any more."""

@@ -55,26 +55,27 @@ def nobody_minds() -> None:
 class TimerQueue:
     """Timers in the order of their instants.  ``len()`` counts the live ones."""
 
-    __slots__ = ("_dead", "_heap", "_next_entry", "check", "moved_earlier")
+    __slots__ = ("_dead", "_next_entry", "check", "heap", "moved_earlier")
 
     def __init__(self) -> None:
         #: Raises in a thread that must not touch the queue; a queue that no loop owns is for everybody.
         self.check: Callable[[], object] = nobody_minds
         #: Called with the new instant when a timer was moved and may now be the first: a host may have to be woken.
         self.moved_earlier: Callable[[float], object] | None = None
-        self._heap: list[tuple[float, int, Timer]] = []
+        #: Triples; empty if no timer waits.
+        self.heap: list[tuple[float, int, Timer]] = []
         #: How many triples of the heap are dead, so that ``len`` and the sweep need not look.
         self._dead = 0
         self._next_entry = count().__next__
 
     def __len__(self) -> int:
-        return len(self._heap) - self._dead
+        return len(self.heap) - self._dead
 
     def push(self, timer: Timer) -> None:
         """Queue *timer* at ``timer.when``."""
         # Tuples are compared from the left, and no two have the same entry: timers are never compared.
         timer.entry = entry = self._next_entry()
-        heappush(self._heap, (timer.when, entry, timer))
+        heappush(self.heap, (timer.when, entry, timer))
 
     def move(self, timer: Timer, when: float) -> None:
         """Give *timer* the instant *when*, whether it is queued, due, or has run; one that is cancelled stays so.
@@ -102,10 +103,10 @@ class TimerQueue:
     def abandon_one(self) -> None:
         """Note that one triple of the heap is dead; sweep them if they are the larger half."""
         self._dead += 1
-        if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self._heap):
+        if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self.heap):
             # Linear, but paid for by as many cancellations: a constant each.
-            self._heap = [triple for triple in self._heap if triple[2].entry == triple[1]]
-            heapify(self._heap)
+            self.heap = [triple for triple in self.heap if triple[2].entry == triple[1]]
+            heapify(self.heap)
             self._dead = 0
 
     def take_due(self, now: float, make_ready: Callable[[Timer], object]) -> None:
@@ -115,7 +116,7 @@ class TimerQueue:
         while the loop was busy are skipped, not fired in a burst, and the rhythm does not drift.  An interval
         shorter than a turn gives one tick a turn.
         """
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][0] <= now:
             when, entry, timer = heappop(heap)
             if timer.entry != entry:
@@ -147,7 +148,7 @@ class TimerQueue:
         with idle timeouts, all of them.  This way each is pushed once in its old interval, and the loop wakes up
         once for it.
         """
-        heap = self._heap
+        heap = self.heap
         while heap:
             when, entry, timer = heap[0]
             if timer.entry == entry:
@@ -159,7 +160,7 @@ class TimerQueue:
     def clear(self) -> None:
         """Forget every timer."""
         # A timer that outlives its loop may still be cancelled; it must not count itself as dead in here then.
-        for _, _, timer in self._heap:
+        for _, _, timer in self.heap:
             timer.entry = NOT_QUEUED
-        self._heap.clear()
+        self.heap.clear()
         self._dead = 0

@@ -30,7 +30,7 @@ def state_of(virtual: Virtual) -> tuple[object, ...]:
     """Everything of a loop that a call could change."""
     loop = virtual.loop
     return (
-        list(loop.engine.timers._heap), list(loop.engine.ready), list(loop.engine.foreign),
+        list(loop.engine.timers.heap), list(loop.engine.ready), list(loop.engine.due),
         list(loop.engine.flushes), dict(virtual.poller.get_map()), list(virtual.poller.calls),
         dict(virtual.ops.handlers), loop.reports.handler, loop.registry.turn, loop.engine.wakeup._rung,
     )  # fmt: skip

@@ -104,7 +104,7 @@ class QueueAgainstList(RuleBasedStateMachine):
         named, earliest = self.queue.next_when(), min(self.model.values(), default=None)
         assert (named is None) == (earliest is None)
         assert named is None or earliest is None or named <= earliest
-        assert len(self.queue._heap) <= 2 * len(self.model) + TIMER_SWEEP_MIN + 1
+        assert len(self.queue.heap) <= 2 * len(self.model) + TIMER_SWEEP_MIN + 1
 
 
 class SweepingQueueAgainstList(QueueAgainstList):
@@ -176,7 +176,7 @@ def test_a_timer_that_is_pushed_back_costs_one_place_in_the_heap() -> None:
     timer = armed(queue, 1.0, "idle")
     for step in range(10_000):
         timer.reschedule(1.0 + step)
-    assert len(queue._heap) == len(queue) == 1
+    assert len(queue.heap) == len(queue) == 1
     assert due(queue, 1.0) == []
     assert queue.next_when() == 10_000.0
     assert due(queue, 10_000.0) == ["idle"]
@@ -198,7 +198,7 @@ def test_a_timer_that_is_pulled_in_leaves_a_bounded_number_of_dead_entries() -> 
     for step in range(10_000):
         timer.reschedule(1e6 - step)
         assert len(queue) == 1
-        assert len(queue._heap) <= TIMER_SWEEP_MIN + 2
+        assert len(queue.heap) <= TIMER_SWEEP_MIN + 2
     assert due(queue, 1e6) == ["x"]
     assert len(queue) == 0
     assert queue.next_when() is None
@@ -212,7 +212,7 @@ def test_a_million_cancelled_timers_are_swept_before_they_pile_up() -> None:
     longest = 0
     for _ in range(1_000_000):
         armed(queue, 30.0).cancel()
-        longest = max(longest, len(queue._heap))
+        longest = max(longest, len(queue.heap))
     assert len(queue) == 1000
     assert longest <= 2 * len(alive) + TIMER_SWEEP_MIN + 1
     assert due(queue, 1e9) == [0]

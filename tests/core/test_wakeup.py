@@ -80,6 +80,8 @@ def test_a_call_that_arrives_while_the_bell_is_silenced_is_not_lost(virtual: Vir
     virtual.loop.call_soon_threadsafe(steps.append, "first")
     turns(virtual.loop)
     virtual.loop.engine.wakeup._ops = virtual.ops
+    assert virtual.loop.next_timeout() == 0
+    turns(virtual.loop)
     assert steps == ["first", "racing"]
 
 

@@ -72,7 +72,7 @@ def test_a_million_cancelled_timeouts_leave_no_trace(virtual: Virtual) -> None:
     """The same as in the queue's own test, through the loop's face: memory is bounded by what is alive."""
     for _ in range(1_000_000):
         virtual.loop.call_later(30, print).cancel()
-    assert len(virtual.loop.engine.timers._heap) <= TIMER_SWEEP_MIN + 1
+    assert len(virtual.loop.engine.timers.heap) <= TIMER_SWEEP_MIN + 1
     assert virtual.loop.next_timeout() is None
 
 

@@ -70,8 +70,8 @@ def test_every_step_of_a_turn_is_told_in_its_order(virtual: Virtual) -> None:
     virtual.loop.call_soon(str, "soon")
     virtual.loop.run_once(5)
     assert probe.seen == [
-        ("registered", fd, EVENT_READ), ("turn", 1, 0), ("polled", 1), ("begin",), ("end",), ("begin", "soon"),
-        ("end", "soon"),
+        ("registered", fd, EVENT_READ), ("turn", 1, 0), ("polled", 1), ("begin", "soon"), ("end", "soon"),
+        ("begin",), ("end",),
     ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_failures_pass_through_the_probe(virtual: Virtual) -> None:
     virtual.poller.script([(sock, EVENT_READ)], [(sock, EVENT_WRITE)])
     virtual.loop.call_soon(fail, "soon")
     turns(virtual.loop, 2)
-    assert [seen for seen in probe.seen if seen[0] == "end"] == [("end",), ("end", "soon"), ("end",)]
+    assert [seen for seen in probe.seen if seen[0] == "end"] == [("end", "soon"), ("end",), ("end",)]
     assert [source for _, source in virtual.failures] == [fail] * 3
     virtual.failures.clear()
 
@@ -106,7 +106,7 @@ def test_a_base_probe_changes_nothing(virtual: Virtual) -> None:
     virtual.loop.set_probe(None)
     virtual.loop.call_soon(steps.append, "unwatched")
     turns(virtual.loop)
-    assert steps == ["reader", "soon", "unwatched"]
+    assert steps == ["soon", "reader", "unwatched"]
 
 
 @pytest.mark.parametrize("probe", [5, object(), print])

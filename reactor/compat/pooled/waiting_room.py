@@ -126,8 +126,9 @@ class WaitingRoom:
     # -- in the room's thread ----------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """End in the next turn: the poller is asked once more, for those who have spoken already."""
-        self._loop.call_soon(self._end_all)
+        """End late in the next turn, where timers run: the poller is asked once more, for those who have spoken
+        already."""
+        self._loop.call_soon(self._loop.call_later, 0, self._end_all)
 
     def _end_all(self) -> None:
         for guest in list(self._guests):

@@ -49,7 +49,8 @@ class EpollPoller(Poller):
         """Wait at most *timeout* seconds (None: without end) and return ``(key, events)`` for all that is ready."""
         ready = []
         known = self._keys.get
-        for fd, event in self._epoll.poll(bounded(timeout), MAX_EVENTS):
+        wait = timeout if timeout is None or timeout == 0 else bounded(timeout)
+        for fd, event in self._epoll.poll(wait, MAX_EVENTS):
             key = known(fd)
             if key is None:
                 self.strays += 1  # it is closed here, and lives on as a duplicate: see above

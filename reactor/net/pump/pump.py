@@ -182,7 +182,7 @@ class Pump(EpollPoller):
         if self.has_backlog:
             return self._select_beside_backlog()
         if self._is_quiet:
-            ready = super().select(timeout)
+            ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
             self._is_quiet = len(ready) <= PUMP_FEW
             return ready
         wait = bounded(timeout)

@@ -79,7 +79,7 @@ def test_what_cannot_be_registered_any_more_is_left_out() -> None:
 
 
 def test_the_rest_of_a_turn_runs_nothing_when_a_callback_forked(poller_name: str) -> None:
-    """Readers, calls and flushes of that turn are the parent's; calls and flushes are kept for ``reopen``."""
+    """Readers, timers and flushes of that turn are the parent's; timers and flushes are kept for ``reopen``."""
     steps: list[str] = []
     with real_loop(poller_name) as (loop, failures), socket_pair() as (left, right):
         for sock in (left, right):
@@ -87,7 +87,7 @@ def test_the_rest_of_a_turn_runs_nothing_when_a_callback_forked(poller_name: str
             loop.add_reader(sock, steps.append, "reader")
         left.send(b"x")
         right.send(b"x")
-        loop.call_soon(steps.append, "soon")
+        loop.call_later(0, steps.append, "timer")
         loop.call_at_turn_end(lambda: steps.append("flush"))
         turns(loop)
         assert [step for step in steps if step != "reader"] == ["forks"]
@@ -97,7 +97,7 @@ def test_the_rest_of_a_turn_runs_nothing_when_a_callback_forked(poller_name: str
             loop.remove_reader(sock)
             loop.remove_writer(sock)
         turns(loop)
-        assert steps[-2:] == ["soon", "flush"]
+        assert steps[-2:] == ["timer", "flush"]
         assert not failures
 
 

@@ -39,7 +39,7 @@ def test_a_callback_runs_for_each_arrival(virtual: Virtual) -> None:
     virtual.loop.add_signal_handler(12, steps.append, "twelve")
     for signum in (10, 12, 10):
         virtual.ops.deliver(signum)
-    turns(virtual.loop)
+    turns(virtual.loop, 2)
     assert steps == ["ten", "twelve", "ten"]
 
 
@@ -49,7 +49,7 @@ def test_the_latest_callback_runs_when_a_signal_is_given_another(virtual: Virtua
     virtual.loop.add_signal_handler(10, steps.append, "old")
     virtual.loop.add_signal_handler(10, steps.append, "new")
     virtual.ops.deliver(10)
-    turns(virtual.loop)
+    turns(virtual.loop, 2)
     assert steps == ["new"]
     assert len([call for call in virtual.ops.calls if call[0] == "set_signal"]) == 1
 
@@ -60,7 +60,7 @@ def test_a_signal_that_arrived_is_dropped_when_its_handler_was_removed_meanwhile
     virtual.ops.deliver(10)
     assert virtual.loop.remove_signal_handler(10)
     assert not virtual.loop.remove_signal_handler(10)
-    turns(virtual.loop)
+    turns(virtual.loop, 2)
     assert virtual.ops.handlers == {10: signal.SIG_DFL}
 
 

@@ -93,6 +93,7 @@ def test_another_protocol_goes_on_when_it_is_set(virtual: Virtual) -> None:
     assert stream.get_protocol() is first
     for _ in range(3):
         virtual.readable(sock)
+    virtual.turn()
     assert stream.get_protocol() is None
     assert first.received == b"one"
     assert second.received == b"two"
@@ -208,6 +209,7 @@ def test_a_probe_sees_what_a_stream_does(virtual: Virtual) -> None:
     _, sock = virtual.open(Recorder(data_received=echo), b"four", b"")
     virtual.readable(sock)
     virtual.readable(sock)
+    virtual.turn()
     assert seen == [("opened",), ("received", 4), ("sent", 4), ("received", 0), ("closed", None)]
 
 

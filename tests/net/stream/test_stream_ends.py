@@ -60,6 +60,8 @@ def test_connection_lost_is_never_called_from_inside(virtual: Virtual, end: Call
     protocol = Recorder(data_received=finish)
     stream, sock = virtual.open(protocol, b"data")
     virtual.readable(sock)
+    assert not protocol.is_lost
+    virtual.turn()
     assert protocol.reason is None
     assert protocol.deepest == 1
     end(stream)
@@ -283,6 +285,7 @@ def test_a_closed_stream_lingers_unless_its_peer_has_finished(virtual: Virtual) 
     assert names(sock, "shutdown", "close") == ["shutdown", "close"]
     _, finished = virtual.open(Recorder(), b"")
     virtual.readable(finished)
+    virtual.turn()
     assert names(finished, "close") == ["close"]
     assert len(virtual.stage.shared.lingering) == 0
 

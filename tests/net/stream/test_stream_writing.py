@@ -302,6 +302,7 @@ def test_what_waits_is_dropped_and_reading_goes_on_when_the_peer_takes_no_more(v
     stream.write(b"ignored")
     virtual.readable(sock)
     virtual.readable(sock)
+    virtual.turn()
     assert protocol.received == b"its last words"
     assert protocol.names == ["connection_made", "data_received", "connection_lost"]
     assert protocol.reason is broken
@@ -334,6 +335,7 @@ def test_a_failing_shutdown_is_a_writing_error(virtual: Virtual) -> None:
     stream.write_eof()
     virtual.readable(sock)
     virtual.readable(sock)
+    virtual.turn()
     assert protocol.received == b"left"
     assert protocol.reason.errno == 107
 
