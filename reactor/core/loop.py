@@ -284,7 +284,7 @@ class Loop:
             self.owner, self.engine.is_stopping = None, False
             self._end()
 
-    def run_until(self, condition: Future[T] | Callable[[], T], timeout: float | None = None) -> T | None:
+    def run_until(self, condition: Future[T] | Callable[[], T], timeout: float | None = None) -> T | Any:
         """Turn until *condition* holds and return its value.
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,

@@ -28,19 +28,30 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import Any, Generic
+
+    from typing_extensions import TypeVar  # of the type checkers' own stubs: this one has a default
 
     from reactor.net.connections.acceptor import Acceptor
+    from reactor.net.protocol import MessageFactory, StreamFactory
     from reactor.net.shared import Shared
+    from reactor.net.sockets.addresses import Address
     from reactor.net.sockets.options import SocketOptions
+
+    #: What its addresses look like.
+    A_co = TypeVar("A_co", default=Address, covariant=True)
+else:
+    # The class is generic for the type checker, and derives from nothing at run time: typing is not imported.
+    A_co = None
+    Generic = {A_co: object}
 
 #: Linux gives an accepted socket the options of the listening one, so they are set once and not for each
 #: connection.
 IS_INHERITED = sys.platform == "linux"
 
 
-class Listener:
+class Listener(Generic[A_co]):
     """Open listening sockets.  Made by ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; loop thread only.
 
     ``connections`` is how many of its connections hold a descriptor now, those that linger included; ``accepted``
@@ -57,7 +68,7 @@ class Listener:
         self,
         shared: Shared,
         sockets: Sequence[socket.socket],
-        factory: Callable[[], Any],
+        factory: StreamFactory | MessageFactory,
         options: SocketOptions,
         *,
         max_connections: int | None = None,
@@ -101,13 +112,14 @@ class Listener:
         return f"<{type(self).__name__} {where}, {self.connections} connections>"
 
     @property
-    def addresses(self) -> list[Any]:
+    def addresses(self) -> list[A_co]:
         """The socket addresses that are listened on, in the form of their families; empty after ``close``."""
         return [] if self._is_closed else [sock.getsockname() for sock in self._sockets]
 
     @property
-    def address(self) -> Any:
-        """The first of ``addresses``: all there is to know unless the host has several.  None after ``close``."""
+    def address(self) -> A_co | Any:
+        """The first of ``addresses``: all there is to know unless the host has several.  None after ``close``;
+        the type leaves that out, since nearly every program asks while it listens."""
         return None if self._is_closed else self._sockets[0].getsockname()
 
     @property
