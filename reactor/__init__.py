@@ -42,6 +42,7 @@ from reactor.net.stream.stream import Stream
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from reactor import errors as errors
     from reactor.framing.delimiter import Delimited, Lines
     from reactor.framing.fixed import FixedSize
     from reactor.framing.netstring import Netstrings

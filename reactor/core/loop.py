@@ -284,13 +284,13 @@ class Loop:
             self.owner, self.engine.is_stopping = None, False
             self._end()
 
-    def run_until(self, condition: Future[T] | Callable[[], T], timeout: float | None = None) -> T | Any:
+    def run_until(self, condition: Future[T] | Callable[[], T | None], timeout: float | None = None) -> T | Any:
         """Turn until *condition* holds and return its value.
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
         DeadlineExceeded (a TimeoutError) after *timeout* seconds, TypeError for any other *condition*, and
-        otherwise what ``run_once`` raises.  After ``stop()`` it returns None.
+        otherwise what ``run_once`` raises.  After ``stop()`` it returns None, which its type leaves out.
         """
         future: Any = condition if hasattr(condition, "done") and hasattr(condition, "result") else None
         is_met: Any = condition if future is None else future.done

@@ -85,20 +85,21 @@ class BaseProtocol:
     """What stream and datagram protocols share; the methods do nothing, but for remembering the transport.
 
     Each kind says for the type checker which transport it is told of; at run time there is one method for all.
+    What a method is given has no name of its own here (``/``): whoever overrides it calls it what it is there.
     """
 
     __slots__ = ("transport",)
 
     transport: Any
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Any, /) -> None:
         """The transport is open.  Whoever overrides this calls it, or sets ``self.transport`` itself."""
         self.transport = transport
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def connection_lost(self, exc: BaseException | None, /) -> None:
         """The transport is gone; *exc* says why, None for an orderly end or one of this side's making."""
 
-    def connection_failed(self, exc: Exception) -> None:
+    def connection_failed(self, exc: Exception, /) -> None:
         """No connection could be made: *exc* is a ``reactor.errors.ConnectionFailure``."""
 
     def pause_writing(self) -> None:
@@ -118,9 +119,9 @@ class Protocol(BaseProtocol):
 
     if TYPE_CHECKING:
 
-        def connection_made(self, transport: Stream) -> None: ...
+        def connection_made(self, transport: Stream, /) -> None: ...
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes, /) -> None:
         """Some bytes arrived; where one call ends and the next begins means nothing."""
 
     def eof_received(self) -> bool | None:
@@ -137,15 +138,15 @@ class DatagramProtocol(BaseProtocol):
 
     if TYPE_CHECKING:
 
-        def connection_made(self, transport: DatagramEndpoint) -> None: ...
+        def connection_made(self, transport: DatagramEndpoint, /) -> None: ...
 
-    def datagram_received(self, data: bytes, address: Any) -> None:
+    def datagram_received(self, data: bytes, address: Any, /) -> None:
         """One datagram arrived from *address*, the socket address of its sender.
 
         Its shape is that of the socket's family, which the program knows: whoever overrides this may say so.
         """
 
-    def error_received(self, exc: OSError) -> None:
+    def error_received(self, exc: OSError, /) -> None:
         """An earlier datagram could not be delivered, or was dropped here; the endpoint lives on."""
 
 
@@ -173,7 +174,7 @@ class FramedProtocol(Protocol):
         cls.is_batched = cls.frames_received is not FramedProtocol.frames_received
         cls.is_cut_here = cls.data_received is FramedProtocol.data_received
 
-    def connection_made(self, transport: Stream) -> None:
+    def connection_made(self, transport: Stream, /) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
         self.transport = transport
         self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
@@ -183,10 +184,10 @@ class FramedProtocol(Protocol):
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def frame_received(self, frame: bytes) -> None:
+    def frame_received(self, frame: bytes, /) -> None:
         """One frame arrived."""
 
-    def frames_received(self, frames: list[bytes]) -> None:
+    def frames_received(self, frames: list[bytes], /) -> None:
         """Frames arrived, in order: what one chunk of bytes completed, or a part of it.
 
         As it stands, it hands them to ``frame_received`` one by one, stops when the transport closes and, on our
@@ -238,7 +239,7 @@ class FramedProtocol(Protocol):
 
     # -- bytes -------------------------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes, /) -> None:
         """Cut *data* into frames.  A large frame's missing bytes are from then on received into its own buffer."""
         try:
             frames = self._decoder.feed(data)

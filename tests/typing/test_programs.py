@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -28,8 +29,9 @@ HERE = Path(__file__).parent
 WRONG = sorted(path.name for path in HERE.glob("wrong/*.py"))
 RIGHT = sorted(path.name for path in HERE.glob("right/*.py"))
 
-#: Where the package is, which the checkers must be told if it is not installed in the plain way.
+#: Where the package is, if the checkers must be told: they do not find what is installed to be edited.
 PLACE = Path(reactor.__file__).parent.parent
+PLACES = [] if str(PLACE) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")) else [str(PLACE)]
 
 MARK = re.compile(r"# wrong: (\S+), (\S+)$")
 CHECKERS = ("mypy", "pyright")
@@ -49,7 +51,7 @@ def marks(name: str, checker: str) -> dict[int, str]:
 
 def asked(command: list[str], folder: Path) -> str:
     """Return what *command* writes; 1 says that it has complaints."""
-    environment = {**os.environ, "MYPYPATH": str(PLACE)}
+    environment = {**os.environ, "MYPYPATH": os.pathsep.join(PLACES)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout
@@ -72,7 +74,7 @@ def ask_mypy(folder: Path) -> Complaints:
 
 def ask_pyright(folder: Path) -> Complaints:
     """Return what pyright says of the programs in *folder*."""
-    settings = {"include": ["right", "wrong"], "typeCheckingMode": "strict", "extraPaths": [str(PLACE)]}
+    settings = {"include": ["right", "wrong"], "typeCheckingMode": "strict", "extraPaths": PLACES}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [*pyright(), "--outputjson", "--pythonpath", sys.executable, "--project", str(folder)]
     told: Complaints = {}

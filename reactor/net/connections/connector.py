@@ -24,6 +24,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from functools import partial
+from types import GenericAlias
 
 from reactor.errors import (
     AddressError,
@@ -98,6 +99,9 @@ class Connector(Generic[P, S]):
     Raises AddressError and OptionError for what cannot even be tried, ArgumentError if *factory* makes no protocol,
     and what it raises.
     """
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Connector[...] where it is evaluated
 
     __slots__ = (
         "_attempt_delay", "_begin", "_deadline", "_forget", "_local", "_lookup", "_make_stream", "_next",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from socket import SOCK_SEQPACKET
+from types import GenericAlias
 
 from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
@@ -50,7 +51,6 @@ else:
 #: connection.
 IS_INHERITED = sys.platform == "linux"
 
-
 class Listener(Generic[A_co]):
     """Open listening sockets.  Made by ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; loop thread only.
 
@@ -58,6 +58,9 @@ class Listener(Generic[A_co]):
     is how many there ever were.  There are never more than ``max_connections``, unless that was lowered meanwhile.
     Every method that changes something raises WrongThread in another thread than the loop's, and changes nothing.
     """
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Listener[...] where it is evaluated
 
     __slots__ = (
         "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
@@ -117,10 +120,12 @@ class Listener(Generic[A_co]):
         return [] if self._is_closed else [sock.getsockname() for sock in self._sockets]
 
     @property
-    def address(self) -> A_co | Any:
+    def address(self) -> A_co:
         """The first of ``addresses``: all there is to know unless the host has several.  None after ``close``;
         the type leaves that out, since nearly every program asks while it listens."""
-        return None if self._is_closed else self._sockets[0].getsockname()
+        address: Any = None if self._is_closed else self._sockets[0].getsockname()
+        typed: A_co = address
+        return typed
 
     @property
     def sockets(self) -> list[socket.socket]:

@@ -32,9 +32,9 @@ class MessageProtocol(BaseProtocol):
 
     if TYPE_CHECKING:
 
-        def connection_made(self, transport: MessageStream) -> None: ...
+        def connection_made(self, transport: MessageStream, /) -> None: ...
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes, /) -> None:
         """One message arrived; it may be empty."""
 
     def eof_received(self) -> bool | None:

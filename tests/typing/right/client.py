@@ -32,7 +32,7 @@ def connecting(loop: reactor.Reactor) -> str:
         return connector.state
     connector.stream.write(b"")
     answer = loop.run_until(lambda: connector.protocol.answer, timeout=5.0)
-    return answer.decode() if answer else "none"
+    return answer.decode()  # it was true, so it is not None
 
 
 def waiting(loop: reactor.Reactor, future: Future[int], task: asyncio.Future[str]) -> int:

@@ -27,6 +27,10 @@ def make_echo() -> Echo:
     return Echo(b"hello")
 
 
+def serve(loop: reactor.Reactor) -> reactor.Listener[tuple[str, int]]:
+    return loop.listen_tcp(Echo)
+
+
 def main() -> None:
     with reactor.Reactor() as loop:
         listener = loop.listen_tcp(Echo, "127.0.0.1", 8888)
@@ -34,7 +38,8 @@ def main() -> None:
         loop.listen_tcp(lambda: Echo(b"hello"), None, 0)
         loop.listen_tcp(partial(Echo, b"hello"))
         unix = loop.listen_unix(Echo, "/run/echo", seqpacket=False)
-        host, port = listener.address[:2]
+        loop.connect_tcp(Echo, *listener.address)
+        host, port = listener.address
         where: str = f"{host}:{port + 1}"
         print(where, reactor.format_address(unix.address), listener.addresses, listener)
         listener.max_connections = 10

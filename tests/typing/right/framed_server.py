@@ -8,10 +8,12 @@ import reactor
 class Shout(reactor.FramedProtocol):
     codec = reactor.LengthPrefixed(4, byteorder="little")
 
-    def frame_received(self, frame: bytes) -> None:
-        self.send_frame(frame.upper())
-        self.send_frame(bytearray(frame))
-        self.send_frame(memoryview(frame))
+    def frame_received(self, line: bytes) -> None:
+        try:
+            self.send_frame(line.upper())
+        except reactor.errors.PayloadRefused:
+            self.send_frame(bytearray(line))
+        self.send_frame(memoryview(line))
 
 
 class Batch(reactor.FramedProtocol):

@@ -21,8 +21,8 @@ def takes_one(number: int) -> bool:
 def program(loop: reactor.Reactor, future: Future[int]) -> None:
     listener = loop.listen_tcp(Ask)
     print(listener.adress)  # wrong: attr-defined, reportAttributeAccessIssue
-    print(listener.address.port)  # wrong: union-attr, reportAttributeAccessIssue
-    print(listener.addresses[0].port)  # wrong: union-attr, reportAttributeAccessIssue
+    print(listener.address.port)  # wrong: attr-defined, reportAttributeAccessIssue
+    print(listener.addresses[0].port)  # wrong: attr-defined, reportAttributeAccessIssue
     listener.max_connections = "many"  # wrong: assignment, reportAttributeAccessIssue
     host: int = listener.addresses[0][0]  # wrong: assignment, reportAssignmentType
     path = loop.listen_unix(Ask, "/run/ask").addresses[0]
