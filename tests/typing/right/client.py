@@ -43,7 +43,10 @@ def waiting(loop: reactor.Reactor, future: Future[int], task: asyncio.Future[str
 
 
 def looking_up(loop: reactor.Reactor) -> None:
-    print(loop.run_until(loop.resolver.lookup("localhost", 80)))
+    for family, kind, protocol, address in loop.run_until(loop.resolver.lookup("localhost", 80)):
+        print(family + kind + protocol, address)
+    name: str = loop.run_until(loop.resolver.getfqdn("192.0.2.7"))
+    print(name.upper(), loop.run_until(loop.resolver.getservbyname("http")) + 1)
 
 
 def calling(loop: reactor.Reactor) -> list[bytes]:

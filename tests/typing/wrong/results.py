@@ -39,6 +39,7 @@ def program(loop: reactor.Reactor, future: Future[int]) -> None:
 
     number: str = loop.run_until(future)  # wrong: arg-type, reportAssignmentType
     loop.run_until(future).upper()  # wrong: union-attr, reportAttributeAccessIssue
+    loop.resolver.getfqdn("localhost").result().append("x")  # wrong: attr-defined, reportAttributeAccessIssue
     loop.run_until(3)  # wrong: arg-type, reportArgumentType
     loop.run_until(future.done())  # wrong: arg-type, reportArgumentType
     loop.run_until(takes_one)  # wrong: arg-type, reportArgumentType
