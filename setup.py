@@ -36,6 +36,7 @@ TEST = [
     "hypothesis>=6.100",
     "mypy>=1.13",
     "pyftpdlib>=2.0",
+    "pyright[nodejs]>=1.1.402; platform_machine in 'x86_64 AMD64 aarch64 arm64'",  # it brings its node along
     "pytest>=9.0",
     "pytest-benchmark>=5.1",
     "pytest-cov>=6.0",

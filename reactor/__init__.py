@@ -42,6 +42,7 @@ from reactor.net.stream.stream import Stream
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    from reactor import errors as errors
     from reactor.framing.delimiter import Delimited, Lines
     from reactor.framing.fixed import FixedSize
     from reactor.framing.netstring import Netstrings
@@ -51,22 +52,22 @@ if TYPE_CHECKING:
     from reactor.net.messages.stream import MessageStream
     from reactor.net.stream.deadline import Deadline
     from reactor.telling.probe import Probe
-
-__getattr__ = later(
-    __name__,
-    {
-        "DatagramEndpoint": "reactor.net.datagrams.endpoint",
-        "Deadline": "reactor.net.stream.deadline",
-        "Delimited": "reactor.framing.delimiter",
-        "FixedSize": "reactor.framing.fixed",
-        "Lines": "reactor.framing.delimiter",
-        "MessageProtocol": "reactor.net.messages.protocol",
-        "MessageStream": "reactor.net.messages.stream",
-        "Netstrings": "reactor.framing.netstring",
-        "Probe": "reactor.telling.probe",
-        "Raw": "reactor.framing.raw",
-    },
-)
+else:  # a type checker that saw it would take every name for one that is here
+    __getattr__ = later(
+        __name__,
+        {
+            "DatagramEndpoint": "reactor.net.datagrams.endpoint",
+            "Deadline": "reactor.net.stream.deadline",
+            "Delimited": "reactor.framing.delimiter",
+            "FixedSize": "reactor.framing.fixed",
+            "Lines": "reactor.framing.delimiter",
+            "MessageProtocol": "reactor.net.messages.protocol",
+            "MessageStream": "reactor.net.messages.stream",
+            "Netstrings": "reactor.framing.netstring",
+            "Probe": "reactor.telling.probe",
+            "Raw": "reactor.framing.raw",
+        },
+    )
 
 __version__ = "0.1.0"
 

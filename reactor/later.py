@@ -3,9 +3,13 @@
 A program pays for each file that it imports, and most programs have one format and no datagrams.  So a package may
 say where a name is instead of importing it (PEP 562: a module's ``__getattr__``)::
 
-    __getattr__ = later(__name__, {"Lines": "reactor.framing.delimiter"})
+    if TYPE_CHECKING:
+        from reactor.framing.delimiter import Lines
+    else:
+        __getattr__ = later(__name__, {"Lines": "reactor.framing.delimiter"})
 
-Whoever reads the package, and the type checker, finds the same imports under ``TYPE_CHECKING``.
+Whoever reads the package, and the type checker, finds the names in the first half.  The checker must not see the
+other one: to it a module with a ``__getattr__`` has every name that anybody can think of.
 """
 
 from __future__ import annotations

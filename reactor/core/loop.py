@@ -45,7 +45,21 @@ from reactor.telling.reports import log_failure
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
+
+    from _typeshed import FileDescriptorLike  # of the type checkers' own stubs
+
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+    #: The types of a callback's arguments: what is given for them is checked against what the callback takes.
+    Ts = TypeVarTuple("Ts")
+
+    class Future(Protocol[T_co]):
+        """What ``run_until`` asks of a future; those of asyncio and ``concurrent.futures`` have it."""
+
+        def done(self) -> bool: ...
+
+        def result(self) -> T_co: ...
 
 #: Makes an object and leaves its ``__init__`` out.
 new = object.__new__
@@ -118,7 +132,7 @@ class Loop:
 
     # -- descriptors -------------------------------------------------------------------------------------------
 
-    def add_reader(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_reader(self, fileobj: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Run ``callback(*args)`` whenever *fileobj* (a descriptor or an object with fileno()) can be read without
         blocking, or has come to its end or to an error.  Replaces the reader that it had.
 
@@ -129,26 +143,26 @@ class Loop:
             raise uncallable("add_reader", callback)
         self.registry.add(fileobj, EVENT_READ, partial(callback, *args) if args else callback)
 
-    def remove_reader(self, fileobj: Any) -> bool:
+    def remove_reader(self, fileobj: FileDescriptorLike) -> bool:
         """Stop watching for reading; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_READ)
 
-    def add_writer(self, fileobj: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_writer(self, fileobj: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Run ``callback(*args)`` whenever *fileobj* takes bytes without blocking; else as ``add_reader``."""
         self.check()
         if not callable(callback):
             raise uncallable("add_writer", callback)
         self.registry.add(fileobj, EVENT_WRITE, partial(callback, *args) if args else callback)
 
-    def remove_writer(self, fileobj: Any) -> bool:
+    def remove_writer(self, fileobj: FileDescriptorLike) -> bool:
         """Stop watching for writing; return True if it was watched.  Call it before the file is closed."""
         self.check()
         return self.registry.remove(fileobj, EVENT_WRITE)
 
     # -- calls and timers --------------------------------------------------------------------------------------
 
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> Handle:
+    def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts) -> Handle:
         """Run ``callback(*args)`` in the next turn, in the order of the calls."""
         is_inside = self.thread_id() == self.owner
         if not is_inside:
@@ -163,21 +177,21 @@ class Loop:
         self._ready.append(handle)
         return handle
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer:
         """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free.
 
         Raises OptionError if *delay* is NaN or does not fit into a float, TypeError if it is no number.
         """
         return self._arm("call_later", self.clock() + seconds(delay, "delay"), callback, args)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
+    def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer:
         """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed.
 
         Raises OptionError if *when* is NaN or does not fit into a float, TypeError if it is no number.
         """
         return self._arm("call_at", seconds(when, "when"), callback, args)
 
-    def call_every(self, interval: float, callback: Callable[..., object], *args: Any) -> Timer:
+    def call_every(self, interval: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer:
         """Run ``callback(*args)`` every *interval* seconds, first in *interval* seconds, until it is cancelled.
 
         The rhythm does not drift; beats that are missed because the loop was busy are left out, so an interval
@@ -193,8 +207,8 @@ class Loop:
         self,
         verb: str,
         when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
+        callback: Callable[[*Ts], object],
+        args: tuple[*Ts],
         interval: float | None = None,
     ) -> Timer:
         self.check()
@@ -205,7 +219,7 @@ class Loop:
         self._wake_host(when)
         return timer
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> Handle:
+    def call_soon_threadsafe(self, callback: Callable[[*Ts], object], *args: *Ts) -> Handle:
         """Run ``callback(*args)`` in the loop's thread, soon, waking the loop if it sleeps.
 
         The only method that any thread, and a signal handler, may call.  Raises ReactorClosed after ``close()``.
@@ -231,7 +245,7 @@ class Loop:
         if not is_inside:
             self._wake_host(-inf)
 
-    def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, signum: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Run ``callback(*args)`` as an ordinary callback for each *signum*.  Main thread only (else
         OptionError)."""
         self.check()
@@ -275,16 +289,16 @@ class Loop:
             self.owner, self.engine.is_stopping = None, False
             self._end()
 
-    def run_until(self, condition: Any, timeout: float | None = None) -> Any:
+    def run_until(self, condition: Future[T] | Callable[[], T | None], timeout: float | None = None) -> T | Any:
         """Turn until *condition* holds and return its value.
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
         DeadlineExceeded (a TimeoutError) after *timeout* seconds, TypeError for any other *condition*, and
-        otherwise what ``run_once`` raises.  After ``stop()`` it returns None.
+        otherwise what ``run_once`` raises.  After ``stop()`` it returns None, which its type leaves out.
         """
-        is_future = hasattr(condition, "done") and hasattr(condition, "result")
-        is_met = condition.done if is_future else condition
+        future: Any = condition if hasattr(condition, "done") and hasattr(condition, "result") else None
+        is_met: Any = condition if future is None else future.done
         if not callable(is_met):
             raise TypeError(f"run_until() takes a future or a function, not a {type(is_met).__name__}")
         deadline = None if timeout is None else self.clock() + seconds(timeout, "timeout")
@@ -293,8 +307,8 @@ class Loop:
         try:
             self.owner = self.thread_id()
             self.engine.signals.start_waking()
-            if is_future:
-                self._be_woken_by(condition, wake)
+            if future is not None:
+                self._be_woken_by(future, wake)
             while not (value := is_met()):
                 if self.engine.is_stopping:
                     return None
@@ -305,9 +319,10 @@ class Loop:
         finally:
             self.owner, self.engine.is_stopping = None, False
             self._end()
-            if is_future and hasattr(condition, "remove_done_callback"):
-                condition.remove_done_callback(wake)
-        return condition.result() if is_future else value
+            if hasattr(future, "remove_done_callback"):
+                future.remove_done_callback(wake)
+        result: T = value if future is None else future.result()
+        return result
 
     def _be_woken_by(self, future: Any, wake: Callable[[object], None]) -> None:
         """Have *future* call *wake* when it is done, if it can: any thread may complete it while the loop sleeps.

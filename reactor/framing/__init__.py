@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from reactor.framing.fixed import FixedSize
     from reactor.framing.netstring import Netstrings
     from reactor.framing.raw import Raw
-
-__getattr__ = later(
-    __name__,
-    {
-        "Delimited": "reactor.framing.delimiter",
-        "FixedSize": "reactor.framing.fixed",
-        "Lines": "reactor.framing.delimiter",
-        "Netstrings": "reactor.framing.netstring",
-        "Raw": "reactor.framing.raw",
-    },
-)
+else:  # a type checker that saw it would take every name for one that is here
+    __getattr__ = later(
+        __name__,
+        {
+            "Delimited": "reactor.framing.delimiter",
+            "FixedSize": "reactor.framing.fixed",
+            "Lines": "reactor.framing.delimiter",
+            "Netstrings": "reactor.framing.netstring",
+            "Raw": "reactor.framing.raw",
+        },
+    )
 
 __all__ = ["Codec", "Delimited", "FixedSize", "LengthPrefixed", "Lines", "Netstrings", "Raw", "accel_status"]

@@ -36,6 +36,7 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Literal
 
     from reactor.framing.seam import Packer
 
@@ -62,9 +63,9 @@ class LengthPrefixed(Codec):
 
     def __init__(
         self,
-        size: int | str = 4,
+        size: int | Literal["varint"] = 4,
         *,
-        byteorder: str = "big",
+        byteorder: Literal["big", "little"] = "big",
         offset: int = 0,
         adjustment: int = 0,
         strip: int | None = None,

@@ -30,27 +30,77 @@ from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    import asyncio
+    import typing
+    from collections.abc import Callable
     from typing import Any
 
     from reactor.framing.codec import Codec
     from reactor.framing.seam import Payload
+    from reactor.net.datagrams.endpoint import DatagramEndpoint
+    from reactor.net.messages.stream import MessageStream
+    from reactor.net.stream.stream import Stream
+
+    T_contra = typing.TypeVar("T_contra", contravariant=True)
+
+    class Told(typing.Protocol[T_contra]):
+        """What the protocols of every kind of transport have."""
+
+        def connection_made(self, transport: T_contra, /) -> object: ...
+
+        def connection_lost(self, exc: Exception | None, /) -> object: ...
+
+    class BytesTaker(Told[Stream], typing.Protocol):
+        """A stream protocol that is given bytes."""
+
+        def data_received(self, data: bytes, /) -> object: ...
+
+    class BufferLender(Told[Stream], typing.Protocol):
+        """A stream protocol that has its own memory received into."""
+
+        def get_buffer(self, size_hint: int, /) -> bytearray | memoryview: ...
+
+        def buffer_updated(self, size: int, /) -> object: ...
+
+    class MessageTaker(Told[MessageStream], typing.Protocol):
+        """A protocol for whole messages."""
+
+        def message_received(self, data: bytes, /) -> object: ...
+
+    class DatagramTaker(Told[DatagramEndpoint], typing.Protocol):
+        """A protocol for datagrams."""
+
+        def datagram_received(self, data: bytes, address: Any, /) -> object: ...
+
+    #: What may be made for each kind of transport.  Those of asyncio name its own transports as what they are told.
+    StreamProtocol = BytesTaker | BufferLender | asyncio.Protocol | asyncio.BufferedProtocol
+    AnyDatagramProtocol = DatagramTaker | asyncio.DatagramProtocol
+
+    #: What makes them: most often the class itself.
+    StreamFactory = Callable[[], StreamProtocol]
+    MessageFactory = Callable[[], MessageTaker]
+    DatagramFactory = Callable[[], AnyDatagramProtocol]
 
 
 class BaseProtocol:
-    """What stream and datagram protocols share; the methods do nothing, but for remembering the transport."""
+    """What stream and datagram protocols share; the methods do nothing, but for remembering the transport.
+
+    Each kind says for the type checker which transport it is told of; at run time there is one method for all.
+    What a method is given has no name of its own here (``/``): whoever overrides it calls it what it is there.
+    """
 
     __slots__ = ("transport",)
 
     transport: Any
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Any, /) -> None:
         """The transport is open.  Whoever overrides this calls it, or sets ``self.transport`` itself."""
         self.transport = transport
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def connection_lost(self, exc: BaseException | None, /) -> None:
         """The transport is gone; *exc* says why, None for an orderly end or one of this side's making."""
 
-    def connection_failed(self, exc: Exception) -> None:
+    def connection_failed(self, exc: Exception, /) -> None:
         """No connection could be made: *exc* is a ``reactor.errors.ConnectionFailure``."""
 
     def pause_writing(self) -> None:
@@ -66,7 +116,13 @@ class Protocol(BaseProtocol):
 
     __slots__ = ()
 
-    def data_received(self, data: bytes) -> None:
+    transport: Stream
+
+    if TYPE_CHECKING:
+
+        def connection_made(self, transport: Stream, /) -> None: ...
+
+    def data_received(self, data: bytes, /) -> None:
         """Some bytes arrived; where one call ends and the next begins means nothing."""
 
     def eof_received(self) -> bool | None:
@@ -79,10 +135,19 @@ class DatagramProtocol(BaseProtocol):
 
     __slots__ = ()
 
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        """One datagram arrived from *address*, the socket address of its sender."""
+    transport: DatagramEndpoint
 
-    def error_received(self, exc: OSError) -> None:
+    if TYPE_CHECKING:
+
+        def connection_made(self, transport: DatagramEndpoint, /) -> None: ...
+
+    def datagram_received(self, data: bytes, address: Any, /) -> None:
+        """One datagram arrived from *address*, the socket address of its sender.
+
+        Its shape is that of the socket's family, which the program knows: whoever overrides this may say so.
+        """
+
+    def error_received(self, exc: OSError, /) -> None:
         """An earlier datagram could not be delivered, or was dropped here; the endpoint lives on."""
 
 
@@ -104,13 +169,13 @@ class FramedProtocol(Protocol):
     _outbox: Outbox
     _decoder: Codec
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         """See what the subclass overrides: now, and not at each frame."""
         super().__init_subclass__(**options)
         cls.is_batched = cls.frames_received is not FramedProtocol.frames_received
         cls.is_cut_here = cls.data_received is FramedProtocol.data_received
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream, /) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
         self.transport = transport
         self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
@@ -120,10 +185,10 @@ class FramedProtocol(Protocol):
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def frame_received(self, frame: bytes) -> None:
+    def frame_received(self, frame: bytes, /) -> None:
         """One frame arrived."""
 
-    def frames_received(self, frames: Iterable[bytes]) -> None:
+    def frames_received(self, frames: list[bytes], /) -> None:
         """Frames arrived, in order: what one chunk of bytes completed, or a part of it.
 
         As it stands, it hands them to ``frame_received`` one by one, stops when the transport closes and, on our
@@ -175,7 +240,7 @@ class FramedProtocol(Protocol):
 
     # -- bytes -------------------------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes, /) -> None:
         """Cut *data* into frames.  A large frame's missing bytes are from then on received into its own buffer."""
         try:
             frames = self._decoder.feed(data)

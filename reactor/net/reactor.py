@@ -38,15 +38,62 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal, TypeVar, Unpack, overload
 
     from reactor.net.connections.connector import Connector, LocalAddress
     from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.messages.stream import MessageStream
     from reactor.net.names.resolver import Resolver
+    from reactor.net.protocol import (
+        DatagramFactory,
+        MessageFactory,
+        MessageTaker,
+        StreamFactory,
+        StreamProtocol,
+    )
+    from reactor.net.sockets.addresses import InternetAddress, UnixAddress
+    from reactor.net.sockets.options import SocketKeywords
     from reactor.telling.probe import Probe
 
-    Factory = Callable[[], Any]
+    P = TypeVar("P", bound=StreamProtocol)
+    M = TypeVar("M", bound=MessageTaker)
+
+    # The keywords of the verbs, for those who pass them on.
+
+    class TransportKeywords(SocketKeywords, total=False):
+        """Of ``adopt_stream``, ``adopt_seqpacket`` and ``open_datagram``."""
+
+        watermarks: Watermarks
+
+    class ListenerKeywords(TransportKeywords, total=False):
+        """Of ``adopt_listener``."""
+
+        max_connections: int | None
+        idle_timeout: float | None
+
+    class ListenTcpKeywords(ListenerKeywords, total=False):
+        """Of ``listen_tcp``."""
+
+        backlog: int
+        dual_stack: bool | None
+
+    class ListenUnixKeywords(ListenerKeywords, total=False):
+        """Of ``listen_unix``, but for *seqpacket*."""
+
+        backlog: int
+        mode: int | None
+        replace_stale: bool
+
+    class ConnectUnixKeywords(TransportKeywords, total=False):
+        """Of ``connect_unix``, but for *seqpacket*."""
+
+        timeout: float | None
+
+    class ConnectTcpKeywords(ConnectUnixKeywords, total=False):
+        """Of ``connect_tcp``."""
+
+        attempt_delay: float
+        local_address: LocalAddress | None
 
 
 class Reactor(Loop):
@@ -83,7 +130,7 @@ class Reactor(Loop):
         return self._resolver
 
     def _checked(
-        self, verb: str, factory: Factory, kind: Kind | None, watermarks: Watermarks, options: dict[str, Any]
+        self, verb: str, factory: object, kind: Kind | None, watermarks: Watermarks, options: SocketKeywords
     ) -> SocketOptions:
         """Check what every verb is given and return its socket options; *kind* None is decided by the socket.
 
@@ -113,7 +160,7 @@ class Reactor(Loop):
 
     def listen_tcp(
         self,
-        factory: Factory,
+        factory: StreamFactory,
         host: str | None = None,
         port: int = 0,
         *,
@@ -122,8 +169,8 @@ class Reactor(Loop):
         max_connections: int | None = None,
         idle_timeout: float | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
-    ) -> Listener:
+        **options: Unpack[SocketKeywords],
+    ) -> Listener[InternetAddress]:
         """Listen on *host* and *port* and give each connection a protocol of ``factory()``.
 
         *host* is a name or a number; None or "" means every interface, IPv4 and IPv6.  *port* 0 lets the system
@@ -138,9 +185,31 @@ class Reactor(Loop):
         sockets = open_tcp_listeners(self.ops, host, port, options=settings, backlog=backlog, dual_stack=dual_stack)
         return self._listener(sockets, factory, settings, max_connections, idle_timeout, watermarks)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def listen_unix(
+            self,
+            factory: StreamFactory,
+            path: str | bytes,
+            *,
+            seqpacket: Literal[False] = False,
+            **options: Unpack[ListenUnixKeywords],
+        ) -> Listener[UnixAddress]: ...
+
+        @overload
+        def listen_unix(
+            self,
+            factory: MessageFactory,
+            path: str | bytes,
+            *,
+            seqpacket: Literal[True],
+            **options: Unpack[ListenUnixKeywords],
+        ) -> Listener[UnixAddress]: ...
+
     def listen_unix(
         self,
-        factory: Factory,
+        factory: StreamFactory | MessageFactory,
         path: str | bytes,
         *,
         backlog: int = BACKLOG,
@@ -150,8 +219,8 @@ class Reactor(Loop):
         max_connections: int | None = None,
         idle_timeout: float | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
-    ) -> Listener:
+        **options: Unpack[SocketKeywords],
+    ) -> Listener[UnixAddress]:
         """Listen on the Unix socket *path* ("@name": the abstract name space of Linux), with permissions *mode*.
 
         A socket file that nobody listens on any more is replaced; one that somebody does, and any other file, is
@@ -169,13 +238,13 @@ class Reactor(Loop):
 
     def adopt_listener(
         self,
-        factory: Factory,
+        factory: StreamFactory | MessageFactory,
         sock: socket.socket | int,
         *,
         max_connections: int | None = None,
         idle_timeout: float | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
+        **options: Unpack[SocketKeywords],
     ) -> Listener:
         """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code.
 
@@ -198,13 +267,13 @@ class Reactor(Loop):
     def _listener(
         self,
         sockets: list[socket.socket],
-        factory: Factory,
+        factory: StreamFactory | MessageFactory,
         options: SocketOptions,
         max_connections: int | None,
         idle_timeout: float | None,
         watermarks: Watermarks,
         unix_path: str | bytes | None = None,
-    ) -> Listener:
+    ) -> Listener[Any]:
         try:
             return Listener(
                 self.shared,
@@ -228,7 +297,7 @@ class Reactor(Loop):
 
     def connect_tcp(
         self,
-        factory: Factory,
+        factory: Callable[[], P],
         host: str,
         port: int,
         *,
@@ -236,8 +305,8 @@ class Reactor(Loop):
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
         local_address: LocalAddress | None = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
-    ) -> Connector:
+        **options: Unpack[SocketKeywords],
+    ) -> Connector[P]:
         """Connect to *host* and *port*, trying every address of the name, and return the attempt.
 
         The protocol hears ``connection_made``, or ``connection_failed`` with a ConnectionFailure: exactly one of
@@ -260,16 +329,38 @@ class Reactor(Loop):
             make_stream=self._stream_maker(watermarks),
         )
 
+    if TYPE_CHECKING:
+
+        @overload
+        def connect_unix(
+            self,
+            factory: Callable[[], P],
+            path: str | bytes,
+            *,
+            seqpacket: Literal[False] = False,
+            **options: Unpack[ConnectUnixKeywords],
+        ) -> Connector[P]: ...
+
+        @overload
+        def connect_unix(
+            self,
+            factory: Callable[[], M],
+            path: str | bytes,
+            *,
+            seqpacket: Literal[True],
+            **options: Unpack[ConnectUnixKeywords],
+        ) -> Connector[M, MessageStream]: ...
+
     def connect_unix(
         self,
-        factory: Factory,
+        factory: Callable[[], Any],
         path: str | bytes,
         *,
         seqpacket: bool = False,
         timeout: float | None = CONNECT_TIMEOUT,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
-    ) -> Connector:
+        **options: Unpack[SocketKeywords],
+    ) -> Connector[Any, Any]:
         """Connect to the Unix socket *path*, or to the abstract name "@name"; otherwise as ``connect_tcp``.
 
         With *seqpacket* the connection keeps the boundaries of messages, and the factory makes a MessageProtocol.
@@ -291,11 +382,11 @@ class Reactor(Loop):
 
     def adopt_stream(
         self,
-        factory: Factory,
+        factory: StreamFactory,
         sock: socket.socket | int,
         *,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
+        **options: Unpack[SocketKeywords],
     ) -> Stream:
         """Take over a connected stream socket, or the descriptor of one; ``connection_made`` is called before this
         returns.  Raises OptionError for any other kind of socket, OSError for what is no socket."""
@@ -307,11 +398,11 @@ class Reactor(Loop):
 
     def adopt_seqpacket(
         self,
-        factory: Factory,
+        factory: MessageFactory,
         sock: socket.socket | int,
         *,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
+        **options: Unpack[SocketKeywords],
     ) -> MessageStream:
         """Take over a connected socket of kind SOCK_SEQPACKET; the factory makes a MessageProtocol.  Otherwise as
         ``adopt_stream``."""
@@ -337,12 +428,12 @@ class Reactor(Loop):
 
     def open_datagram(
         self,
-        factory: Factory,
+        factory: DatagramFactory,
         local: tuple[str, int] | str | bytes | None = None,
         remote: tuple[str, int] | str | bytes | None = None,
         *,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
-        **options: Any,
+        **options: Unpack[SocketKeywords],
     ) -> DatagramEndpoint:
         """Open a datagram socket: bound to *local*, connected to *remote*, or both.
 
@@ -359,7 +450,7 @@ class Reactor(Loop):
         return make_endpoint(self.shared, sock, protocol, watermarks=watermarks, unix_path=path)
 
     def adopt_datagram(
-        self, factory: Factory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
+        self, factory: DatagramFactory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
     ) -> DatagramEndpoint:
         """Take over an open datagram socket, or the descriptor of one."""
         from reactor.net.datagrams.batched_endpoint import make_endpoint

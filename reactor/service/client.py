@@ -38,13 +38,15 @@ from reactor.service.gate import abort_connecting, client_factory
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Iterable
+    from typing import Any, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.framing.codec import Codec
     from reactor.net.connections.connector import Connector
-    from reactor.net.reactor import Reactor
+    from reactor.net.protocol import StreamFactory
+    from reactor.net.reactor import ConnectTcpKeywords, Reactor
+    from reactor.net.stream.stream import Stream
 
 #: Messages that may be on their way without a reply.
 WINDOW = 16
@@ -99,17 +101,20 @@ class Client(Exchange, FramedProtocol):
         self._connector: Connector | None = None
         self._is_finished = self._is_paused = False
 
-    def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> Connector:
+    def connect(
+        self, address: tuple[str, int] | str | bytes, **options: Unpack[ConnectTcpKeywords]
+    ) -> Connector:
         """Connect to ``(host, port)`` or to a Unix path; options and errors are those of
         ``Reactor.connect_tcp``."""
         options.setdefault("timeout", CONNECT_TIMEOUT if self._timeout is None else self._timeout)
         if isinstance(address, tuple):
             self._connector = self._loop.connect_tcp(self._factory(), *address, **options)
         else:
-            self._connector = self._loop.connect_unix(self._factory(), address, **options)
+            of_both: Any = options  # those of TCP alone are refused there
+            self._connector = self._loop.connect_unix(self._factory(), address, **of_both)
         return self._connector
 
-    def _factory(self) -> Callable[[], Any]:
+    def _factory(self) -> StreamFactory:
         return client_factory(self._loop, self, self._keys, self._context, self._timeout)
 
     # -- for those who derive from it --------------------------------------------------------------------------
@@ -192,7 +197,7 @@ class Client(Exchange, FramedProtocol):
 
     # -- what the transport tells ------------------------------------------------------------------------------
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream) -> None:
         """Begin to send."""
         super().connection_made(transport)
         self._pump()

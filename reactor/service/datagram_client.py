@@ -21,11 +21,16 @@ from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Unpack
 
     from reactor.framing.codec import Codec
     from reactor.net.datagrams.endpoint import DatagramEndpoint
-    from reactor.net.reactor import Reactor
+    from reactor.net.reactor import Reactor, TransportKeywords
+
+    class DatagramKeywords(TransportKeywords, total=False):
+        """Of ``Reactor.open_datagram``, with its *local*."""
+
+        local: tuple[str, int] | str | bytes | None
 
 
 class DatagramClient(Exchange, DatagramProtocol):
@@ -48,7 +53,9 @@ class DatagramClient(Exchange, DatagramProtocol):
         self.codec: Codec = codec_for(mode)
         self._begin(loop, messages, timeout, expected)
 
-    def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
+    def connect(
+        self, address: tuple[str, int] | str | bytes, **options: Unpack[DatagramKeywords]
+    ) -> DatagramEndpoint:
         """Talk to ``(host, port)`` or to a Unix path; options and errors are those of ``Reactor.open_datagram``."""
         if not isinstance(address, tuple) and sys.platform == "linux":
             # A Unix datagram can only be answered if its sender has a name; an abstract one leaves no file behind.
@@ -100,7 +107,7 @@ class DatagramClient(Exchange, DatagramProtocol):
 
     # -- what the transport tells ------------------------------------------------------------------------------
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: DatagramEndpoint) -> None:
         """Begin to send, from the loop and not from inside the call that opened the endpoint."""
         super().connection_made(transport)
         self._loop.call_soon(self._pump)

@@ -44,12 +44,22 @@ from reactor.service.peer_identity import peer_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, TypedDict, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.net.connections.connector import Connector
+    from reactor.net.protocol import StreamFactory, StreamProtocol
     from reactor.net.reactor import Reactor
+    from reactor.net.stream.stream import Stream
+    from reactor.net.stream.transport import Transport
+
+    class GateKeywords(TypedDict, total=False):
+        """The keywords of ``Gate``."""
+
+        context: bytes
+        algorithms: Iterable[str]
+        timeout: float
 
 #: Seconds that a handshake may take in all.  sshd gives a person 120 to type a password, PostgreSQL 60.
 HANDSHAKE_TIMEOUT = 10.0
@@ -78,7 +88,7 @@ class Gate:
     def __init__(
         self,
         loop: Reactor,
-        factory: Callable[[], Any],
+        factory: StreamFactory,
         keys: KeyRing,
         *,
         context: bytes = b"",
@@ -103,7 +113,7 @@ class Gate:
         """Return the protocol for one connection."""
         return Knock(self)
 
-    def key_id_of(self, transport: Any) -> str | None:
+    def key_id_of(self, transport: Transport) -> str | None:
         """Return the id of the key with which the peer of *transport* has proved itself, or this side to it;
         None for a connection that did not come through a gate.  The same as its ``get_extra_info("key_id")``."""
         key_id: str | None = transport.get_extra_info("key_id")
@@ -206,7 +216,7 @@ class Knock(Protocol):
         self.has_heard = False
         self.fault: BaseException | None = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream) -> None:
         """Begin."""
         super().connection_made(transport)
         self._gate.arrived(self)
@@ -248,12 +258,15 @@ class ServerGate(Gate):
 
     def __init__(
         self,
-        *args: Any,
+        loop: Reactor,
+        factory: StreamFactory,
+        keys: KeyRing,
+        *,
         most: int = HANDSHAKES,
         on_failed: Callable[[AuthenticationFailed], object] | None = None,
-        **options: Any,
+        **options: Unpack[GateKeywords],
     ) -> None:
-        super().__init__(*args, **options)
+        super().__init__(loop, factory, keys, **options)
         if most < 1:
             raise OptionError(f"most is how many handshakes go on at once, at least 1, not {most!r}")
         self.most = most
@@ -364,8 +377,8 @@ def _gone(exc: BaseException | None) -> ConnectionFailure:
 
 
 def client_factory(
-    loop: Reactor, protocol: Any, keys: KeyRing | None, context: bytes, timeout: float | None
-) -> Callable[[], Any]:
+    loop: Reactor, protocol: StreamProtocol, keys: KeyRing | None, context: bytes, timeout: float | None
+) -> StreamFactory:
     """Return what ``connect_*`` take for *protocol*: behind a gate, if there are *keys* to prove."""
     if keys is None:
         return lambda: protocol

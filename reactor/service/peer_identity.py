@@ -15,13 +15,13 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from reactor.net.stream.transport import Transport
 
 #: How an IPv6 socket that takes IPv4 as well writes an IPv4 client: ::ffff:192.0.2.1.
 MAPPED = bytes(10) + b"\xff\xff"
 
 
-def peer_identity(transport: Any) -> object:
+def peer_identity(transport: Transport) -> object:
     """Return a value that is the same for all connections of one party, as far as that can be known.
 
     It is an IPv4 address, the first 64 bits of an IPv6 address, or the user id at the other end of a Unix socket.

@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reactor.errors import OptionError, UsageError
+from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import MAX_FRAME_LENGTH
 from reactor.net.sockets.addresses import format_address
 from reactor.printable import printable
@@ -31,16 +32,28 @@ from reactor.service.modes import MODES, codec_for
 from reactor.service.session import DatagramSession, Session
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import TypeVar, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.errors import AuthenticationFailed
     from reactor.net.connections.listener import Listener
     from reactor.net.datagrams.endpoint import DatagramEndpoint
-    from reactor.net.reactor import Reactor
+    from reactor.net.protocol import StreamFactory, StreamProtocol
+    from reactor.net.reactor import (
+        ListenerKeywords,
+        ListenTcpKeywords,
+        ListenUnixKeywords,
+        Reactor,
+        TransportKeywords,
+    )
+    from reactor.net.sockets.addresses import Address, InternetAddress, UnixAddress
     from reactor.net.stream.stream import Stream
+    from reactor.net.stream.transport import Transport
+
+    A = TypeVar("A", bound=Address)
 
 #: Seconds that clients have to finish when a server stops.  Docker gives a container 10 in all, systemd a unit 90.
 GRACE = 5.0
@@ -96,41 +109,47 @@ class Server:
 
     # -- where it serves ---------------------------------------------------------------------------------------
 
-    def listen_tcp(self, host: str | None = None, port: int = 0, **options: Any) -> Listener:
+    def listen_tcp(
+        self, host: str | None = None, port: int = 0, **options: Unpack[ListenTcpKeywords]
+    ) -> Listener[InternetAddress]:
         """Serve on a TCP address; arguments and errors are those of ``Reactor.listen_tcp``."""
         return self._keep(self._loop.listen_tcp(self._factory(options), host, port, **options))
 
-    def listen_unix(self, path: str | bytes, **options: Any) -> Listener:
+    def listen_unix(self, path: str | bytes, **options: Unpack[ListenUnixKeywords]) -> Listener[UnixAddress]:
         """Serve on a Unix socket; arguments and errors are those of ``Reactor.listen_unix``."""
         return self._keep(self._loop.listen_unix(self._factory(options), path, **options))
 
-    def adopt_listener(self, sock: Any, **options: Any) -> Listener:
+    def adopt_listener(self, sock: socket.socket | int, **options: Unpack[ListenerKeywords]) -> Listener:
         """Serve on a socket that listens already; arguments and errors are those of ``Reactor.adopt_listener``."""
         return self._keep(self._loop.adopt_listener(self._factory(options), sock, **options))
 
-    def adopt_stream(self, sock: Any, **options: Any) -> Stream:
+    def adopt_stream(self, sock: socket.socket | int, **options: Unpack[TransportKeywords]) -> Stream:
         """Serve on a connection that is made already; arguments, errors are those of ``Reactor.adopt_stream``."""
-        return self._loop.adopt_stream(self._factory(options), sock, **options)
+        return self._loop.adopt_stream(self._factory({}), sock, **options)
 
-    def adopt_datagram(self, sock: Any, **options: Any) -> DatagramEndpoint:
+    def adopt_datagram(
+        self, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
+    ) -> DatagramEndpoint:
         """Serve on an open datagram socket; arguments and errors are those of ``Reactor.adopt_datagram``."""
         self._check("datagram")
-        endpoint = self._loop.adopt_datagram(partial(DatagramSession, self), sock, **options)
+        endpoint = self._loop.adopt_datagram(partial(DatagramSession, self), sock, watermarks=watermarks)
         self._opened.append(endpoint)
         return endpoint
 
-    def open_datagram(self, local: tuple[str, int] | str | bytes, **options: Any) -> DatagramEndpoint:
+    def open_datagram(
+        self, local: tuple[str, int] | str | bytes, **options: Unpack[TransportKeywords]
+    ) -> DatagramEndpoint:
         """Serve datagrams sent to *local*; arguments and errors are those of ``Reactor.open_datagram``."""
         self._check("datagram")
         endpoint = self._loop.open_datagram(partial(DatagramSession, self), local, **options)
         self._opened.append(endpoint)
         return endpoint
 
-    def _session(self) -> Any:
+    def _session(self) -> StreamProtocol:
         """Return the protocol of one client."""
         return Session(self)
 
-    def _factory(self, options: dict[str, Any]) -> Callable[[], Any]:
+    def _factory(self, options: ListenerKeywords) -> StreamFactory:
         """Return who makes the protocols of a listener with these *options*."""
         self._check("stream")
         if self.gate is None:
@@ -150,14 +169,14 @@ class Server:
             only = self.service.transports[0]
             raise OptionError(f"the service {self.service.name!r} is for {only}s only")
 
-    def _keep(self, listener: Listener) -> Listener:
+    def _keep(self, listener: Listener[A]) -> Listener[A]:
         self._opened.append(listener)
         return listener
 
     @property
-    def addresses(self) -> list[Any]:
+    def addresses(self) -> list[Address]:
         """The socket addresses on which it serves, in the order in which they were opened; empty after ``stop``."""
-        found: list[Any] = []
+        found: list[Address] = []
         for opened in self._opened:
             if hasattr(opened, "addresses"):
                 found += opened.addresses
@@ -221,18 +240,18 @@ class Server:
     def _failed(self, fault: AuthenticationFailed) -> None:
         self.counters.errors += 1
 
-    def welcome(self, transport: Any) -> None:
+    def welcome(self, transport: Transport) -> None:
         """For sessions: tell the journal who has come."""
         if self._journal is not None:
             key_id = None if self.gate is None else self.gate.key_id_of(transport)
             self.note(transport, "connected" if key_id is None else f"connected with key {key_id}")
 
-    def note(self, transport: Any, event: str, text: str | None = None) -> None:
+    def note(self, transport: Transport, event: str, text: str | None = None) -> None:
         """For sessions: tell the journal what happened to the client of *transport*."""
         if self._journal is not None:
             self.note_text(transport.get_extra_info("peername"), event, text)
 
-    def note_text(self, address: Any, event: str, text: str | None = None) -> None:
+    def note_text(self, address: object, event: str, text: str | None = None) -> None:
         """For sessions: tell the journal what came from *address*."""
         if self._journal is not None:
             quoted = "" if text is None else f" {text[:QUOTED]!r}"

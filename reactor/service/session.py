@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from reactor.framing.codec import Codec
+    from reactor.net.stream.stream import Stream
+    from reactor.net.stream.transport import Transport
     from reactor.service.catalog import Service
     from reactor.service.counters import ServerCounters
 
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
         counters: ServerCounters
         is_stopping: bool
 
-        def welcome(self, transport: Any) -> None: ...
-        def note(self, transport: Any, event: str, text: str | None = None) -> None: ...
-        def note_text(self, address: Any, event: str, text: str | None = None) -> None: ...
+        def welcome(self, transport: Transport) -> None: ...
+        def note(self, transport: Transport, event: str, text: str | None = None) -> None: ...
+        def note_text(self, address: object, event: str, text: str | None = None) -> None: ...
         def report(self, kind: str, line: str) -> None: ...
         def session_ended(self) -> None: ...
 
@@ -52,7 +54,7 @@ class Session(FramedProtocol):
         self._server = server
         self._talk = Talk(server.service, server.mode, self._hear)
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream) -> None:
         """Count the client, and say what is said first."""
         super().connection_made(transport)
         self._server.counters.opened()

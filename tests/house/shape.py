@@ -13,7 +13,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tests.house.sources import dotted, imported_names
+from tests.house.sources import dotted, imported_names, is_for_types, lines_for_types
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -49,14 +49,15 @@ def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Defin
             yield prefix + node.name, node
             if isinstance(node, ast.ClassDef) and not _is_structural(node):
                 yield from _public(node.body, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.If | ast.Try):
+        elif isinstance(node, ast.If | ast.Try) and not (prefix and is_for_types(node)):
+            # What a class says once more, for the type checker alone, is documented where it is done.
             yield from _public([*node.body, *node.orelse], prefix)
 
 
 def _is_structural(node: ast.ClassDef) -> bool:
     """Tell whether the class only describes what others must have: its members are documented where they are."""
-    bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
-    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in bases) and all(
+    bases = [ast.unparse(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
+    return any(base in ("Protocol", "typing.Protocol") for base in bases) and all(
         isinstance(statement.body[-1], ast.Expr)
         for statement in node.body
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -75,10 +76,12 @@ def _is_echo(node: Definition) -> bool:
 def slotless_classes(tree: ast.Module) -> list[str]:
     """Complain about each class whose objects carry a dictionary for want of ``__slots__``."""
     names = imported_names(tree)
+    for_types = lines_for_types(tree)
     return [
         f"line {node.lineno}: class {node.name} has no __slots__; an idle connection cannot afford a dictionary"
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and not _has_slots(node) and not _needs_none(node, names)
+        if isinstance(node, ast.ClassDef)
+        and not (_has_slots(node) or _needs_none(node, names) or node.lineno in for_types)
     ]
 
 

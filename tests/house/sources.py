@@ -93,6 +93,22 @@ def imports(tree: ast.Module, module: str, *, is_package: bool = False) -> Itera
                 yield node.lineno, f"{base}.{alias.name}"
 
 
+def is_for_types(node: ast.stmt) -> bool:
+    """Return True if *node* is ``if TYPE_CHECKING``: no program comes to what is in it."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def lines_for_types(tree: ast.Module) -> set[int]:
+    """Return the lines of *tree* that only a type checker comes to."""
+    return {
+        line
+        for node in tree.body
+        if isinstance(node, ast.If) and is_for_types(node)
+        for part in node.body
+        for line in range(part.lineno, (part.end_lineno or part.lineno) + 1)
+    }
+
+
 def _base_of(node: ast.ImportFrom, module: str, is_package: bool) -> str:
     """Return what an import is relative to: one dot is the package that the module is in."""
     if not node.level:

@@ -3,7 +3,7 @@
 A file imports only from floors below its own, or from files to the left of it in its own group.  So there is no
 cycle, each file can be understood with what stands before it, and what stands below can be used without what stands
 above.  Groups on one floor know nothing of each other.  Imports inside functions and under ``TYPE_CHECKING`` count
-as well: they are knowledge, only later.
+as well: they are knowledge, only later.  There is one exception, ``TOLD_OF``.
 
 A package's ``__init__`` stands after the last of its files, so none of them may import from it.  The front page,
 ``reactor/__init__.py``, stands above the annexes: only the command line may write ``import reactor``.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-from tests.house.sources import imports
+from tests.house.sources import imports, lines_for_types
 
 #: From the ground up.  Each floor has groups, each group its files in order; a prefix ending in "/" is a folder.
 FLOORS: tuple[dict[str, str], ...] = (
@@ -83,6 +83,16 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "__main__"},
 )
 
+#: What a protocol is told of: it names the class that stands above it, for the type checker and for nothing else.
+TOLD_OF = {
+    "reactor.net.protocol": (
+        "reactor.net.stream.stream.Stream",
+        "reactor.net.datagrams.endpoint.DatagramEndpoint",
+        "reactor.net.messages.stream.MessageStream",
+    ),
+    "reactor.net.messages.protocol": ("reactor.net.messages.stream.MessageStream",),
+}
+
 #: Compiled, and imported by whoever hands it bytes: it stands on the ground.
 COMPILED = "reactor._accel"
 
@@ -135,6 +145,8 @@ def steps_up(module: str, tree: ast.Module, *, is_package: bool = False) -> list
     found = []
     for line, name in imports(tree, module, is_package=is_package):
         if name.split(".")[0] != "reactor":
+            continue
+        if name in TOLD_OF.get(module, ()) and line in lines_for_types(tree):
             continue
         target = step_of(name) or step_of(name.rpartition(".")[0])
         if target is None:

@@ -28,13 +28,15 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVarTuple
 
     from reactor.core.handles import Timer
     from reactor.core.registry import Registry
     from reactor.ops import Ops
     from reactor.telling.counters import Counters
     from reactor.telling.reports import Reports
+
+    Ts = TypeVarTuple("Ts")
 
     class Host(Protocol):
         """What an acceptor needs of its loop."""
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
         reports: Reports
         registry: Registry
 
-        def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer: ...
+        def call_later(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer: ...
 
         def check(self) -> None: ...
 

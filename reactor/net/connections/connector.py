@@ -24,6 +24,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from functools import partial
+from types import GenericAlias
 
 from reactor.errors import (
     AddressError,
@@ -53,7 +54,9 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
-    from typing import Any
+    from typing import Any, Generic
+
+    from typing_extensions import TypeVar  # of the type checkers' own stubs: these have a default
 
     from reactor.core.handles import Handle, Timer
     from reactor.net.connections.factories import Kind
@@ -69,8 +72,16 @@ if TYPE_CHECKING:
     #: Host and port, and for IPv6 perhaps flow and scope.
     LocalAddress = tuple[str, int] | tuple[str, int, int, int]
 
+    #: The protocol, and what it will be told of.
+    P = TypeVar("P", default=Any)
+    S = TypeVar("S", default=Stream)
+else:
+    # The class is generic for the type checker, and derives from nothing at run time: typing is not imported.
+    P = S = None
+    Generic = {(P, S): object}
 
-class Connector:
+
+class Connector(Generic[P, S]):
     """A connection in the making.  Made by ``connect_tcp`` and ``connect_unix``; loop thread only.
 
     *destination* is ``(host, port)``, a Unix path, or a list of ``(family, kind, protocol, address)``.
@@ -89,6 +100,9 @@ class Connector:
     and what it raises.
     """
 
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Connector[...] where it is evaluated
+
     __slots__ = (
         "_attempt_delay", "_begin", "_deadline", "_forget", "_local", "_lookup", "_make_stream", "_next",
         "_options", "_running", "_shared", "_targets", "_what", "attempts", "protocol", "state", "stream",
@@ -98,10 +112,10 @@ class Connector:
         self,
         shared: Shared,
         resolver: Resolver,
-        factory: Callable[[], Any],
+        factory: Callable[[], P],
         destination: Destination,
         *,
-        make_stream: Callable[[socket.socket, Any, Any], Stream],
+        make_stream: Callable[[socket.socket, P, Any], S],
         timeout: float | None = CONNECT_TIMEOUT,
         attempt_delay: float = CONNECT_ATTEMPT_DELAY,
         local_address: LocalAddress | None = None,
@@ -124,8 +138,8 @@ class Connector:
         #: Has the resolver forget addresses that were of no use.
         self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
-        self.stream: Stream | None = None
-        self.protocol = checked_protocol(factory(), factory, kind)
+        self.stream: S | None = None
+        self.protocol: P = checked_protocol(factory(), factory, kind)
         self.state = "resolving"
         self._deadline: Timer | None = None
         if isinstance(goal, tuple):
@@ -220,8 +234,9 @@ class Connector:
         self._end(state)
         self._shared.counters.connect_failures += 1
         # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.
-        if hasattr(self.protocol, "connection_failed"):
-            self._shared.loop.call_soon(self.protocol.connection_failed, exc)
+        told = getattr(self.protocol, "connection_failed", None)
+        if told is not None:
+            self._shared.loop.call_soon(told, exc)
         elif state == "failed":
             self._shared.reports.fault("connect", str(exc))
 

@@ -20,7 +20,9 @@ from reactor.net.protocol import BaseProtocol, FramedProtocol
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import TypeVar
+
+    P = TypeVar("P")
 
 
 class Kind:
@@ -38,7 +40,7 @@ MESSAGES = Kind("MessageProtocol", "message_received")
 DATAGRAMS = Kind("DatagramProtocol", "datagram_received")
 
 
-def check_factory(verb: str, factory: Any, kind: Kind | None) -> None:
+def check_factory(verb: str, factory: object, kind: Kind | None) -> None:
     """Raise ArgumentError, which names *verb* and the remedy, if *factory* cannot make protocols of *kind*.
 
     *kind* is None where only the socket will tell.
@@ -58,7 +60,7 @@ def check_factory(verb: str, factory: Any, kind: Kind | None) -> None:
         )
 
 
-def checked_protocol(protocol: Any, factory: Any, kind: Kind) -> Any:
+def checked_protocol(protocol: P, factory: object, kind: Kind) -> P:
     """Return *protocol*, which *factory* made, if it can live on a transport of *kind*.
 
     Raises ArgumentError, which says what is missing.
@@ -93,7 +95,7 @@ def _complaint_of_class(cls: type, kind: Kind | None) -> str:
     return ""
 
 
-def _is_like_protocol(thing: Any) -> bool:
+def _is_like_protocol(thing: object) -> bool:
     return hasattr(thing, "connection_made") and hasattr(thing, "connection_lost")
 
 
@@ -101,7 +103,7 @@ def _either(kind: Kind) -> str:
     return " and no ".join(f"{name}()" for name in kind.receivers)
 
 
-def _named(protocol: Any) -> str:
+def _named(protocol: object) -> str:
     """Name *protocol* without asking it: its ``__repr__`` is code that may be broken as well."""
     return "None" if protocol is None else f"an instance of {type(protocol).__name__}"
 

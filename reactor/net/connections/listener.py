@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from socket import SOCK_SEQPACKET
+from types import GenericAlias
 
 from reactor.errors import OptionError, SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
@@ -28,25 +29,38 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import Any, Generic
+
+    from typing_extensions import TypeVar  # of the type checkers' own stubs: this one has a default
 
     from reactor.net.connections.acceptor import Acceptor
+    from reactor.net.protocol import MessageFactory, StreamFactory
     from reactor.net.shared import Shared
+    from reactor.net.sockets.addresses import Address
     from reactor.net.sockets.options import SocketOptions
+
+    #: What its addresses look like.
+    A_co = TypeVar("A_co", default=Address, covariant=True)
+else:
+    # The class is generic for the type checker, and derives from nothing at run time: typing is not imported.
+    A_co = None
+    Generic = {A_co: object}
 
 #: Linux gives an accepted socket the options of the listening one, so they are set once and not for each
 #: connection.
 IS_INHERITED = sys.platform == "linux"
 
-
-class Listener:
+class Listener(Generic[A_co]):
     """Open listening sockets.  Made by ``listen_tcp``, ``listen_unix`` and ``adopt_listener``; loop thread only.
 
     ``connections`` is how many of its connections hold a descriptor now, those that linger included; ``accepted``
     is how many there ever were.  There are never more than ``max_connections``, unless that was lowered meanwhile.
     Every method that changes something raises WrongThread in another thread than the loop's, and changes nothing.
     """
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Listener[...] where it is evaluated
 
     __slots__ = (
         "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
@@ -57,7 +71,7 @@ class Listener:
         self,
         shared: Shared,
         sockets: Sequence[socket.socket],
-        factory: Callable[[], Any],
+        factory: StreamFactory | MessageFactory,
         options: SocketOptions,
         *,
         max_connections: int | None = None,
@@ -101,14 +115,17 @@ class Listener:
         return f"<{type(self).__name__} {where}, {self.connections} connections>"
 
     @property
-    def addresses(self) -> list[Any]:
+    def addresses(self) -> list[A_co]:
         """The socket addresses that are listened on, in the form of their families; empty after ``close``."""
         return [] if self._is_closed else [sock.getsockname() for sock in self._sockets]
 
     @property
-    def address(self) -> Any:
-        """The first of ``addresses``: all there is to know unless the host has several.  None after ``close``."""
-        return None if self._is_closed else self._sockets[0].getsockname()
+    def address(self) -> A_co:
+        """The first of ``addresses``: all there is to know unless the host has several.  None after ``close``;
+        the type leaves that out, since nearly every program asks while it listens."""
+        address: Any = None if self._is_closed else self._sockets[0].getsockname()
+        typed: A_co = address
+        return typed
 
     @property
     def sockets(self) -> list[socket.socket]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from reactor.net.datagrams.batch import Arrival, Batch, Posting
     from reactor.net.shared import Shared
+    from reactor.net.sockets.addresses import Address
 
 
 def make_endpoint(
@@ -126,7 +127,7 @@ class BatchedEndpoint(DatagramEndpoint):
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
+    def sendto(self, data: bytes | bytearray | memoryview, address: Address | None = None) -> None:
         """As on the plain path.  An address that was good once is not checked again."""
         corked = self._corked
         loop = self._shared.loop

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from reactor.core.handles import Timer
     from reactor.net.shared import Shared
+    from reactor.net.sockets.addresses import Address
 
 #: What a waiting datagram counts in addition to its bytes, so that empty ones cannot fill the memory either.
 ENTRY_BYTES = 128
@@ -167,7 +168,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     # -- sending -----------------------------------------------------------------------------------------------
 
-    def sendto(self, data: bytes | bytearray | memoryview, address: Any = None) -> None:
+    def sendto(self, data: bytes | bytearray | memoryview, address: Address | None = None) -> None:
         """Send *data*, which may be empty, as one datagram to *address*, or to the address it is connected to.
 
         *address* is what ``datagram_received`` gave, ``(numeric host, port)``, or a Unix path.  An IPv6 socket

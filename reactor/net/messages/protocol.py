@@ -15,6 +15,11 @@ from __future__ import annotations
 from reactor.limits import SCRATCH_BYTES
 from reactor.net.protocol import BaseProtocol
 
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from reactor.net.messages.stream import MessageStream
+
 
 class MessageProtocol(BaseProtocol):
     """A protocol for whole messages; ``max_message_size`` bounds them, in bytes, in both directions."""
@@ -23,7 +28,13 @@ class MessageProtocol(BaseProtocol):
 
     max_message_size = SCRATCH_BYTES
 
-    def message_received(self, data: bytes) -> None:
+    transport: MessageStream
+
+    if TYPE_CHECKING:
+
+        def connection_made(self, transport: MessageStream, /) -> None: ...
+
+    def message_received(self, data: bytes, /) -> None:
         """One message arrived; it may be empty."""
 
     def eof_received(self) -> bool | None:

@@ -15,17 +15,28 @@ Several who ask the same share one ``Question``, each with his own callback and 
 
 from __future__ import annotations
 
+from types import GenericAlias
+
 from reactor.errors import LookupCancelled, UsageError
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Generic
+
+    from typing_extensions import TypeVar  # of the type checkers' own stubs: this one has a default
 
     from reactor.core.handles import Timer
     from reactor.core.loop import Loop
     from reactor.net.names.requests import Request
+
+    #: The answer.
+    A_co = TypeVar("A_co", default=Any, covariant=True)
+else:
+    # The class is generic for the type checker, and derives from nothing at run time: typing is not imported.
+    A_co = None
+    Generic = {A_co: object}
 
 #: ``Lookup._result`` as long as there is none.
 OPEN = object()
@@ -42,8 +53,11 @@ class Question:
         self.lookups: dict[Lookup, None] = {}
 
 
-class Lookup:
+class Lookup(Generic[A_co]):
     """One answer to one who asks.  Made by the methods of ``Resolver``; loop thread only."""
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Lookup[...] where it is evaluated
 
     __slots__ = ("_callback", "_loop", "_question", "_request", "_result", "_timer")
 
@@ -64,7 +78,7 @@ class Lookup:
 
     is_done = done
 
-    def result(self) -> Any:
+    def result(self) -> A_co:
         """Return the answer, or raise why there is none: a LookupFailed or ServiceUnknown.
 
         Raises UsageError if it is still to come: wait for it with ``loop.run_until(lookup)``, or take a callback.
@@ -73,7 +87,8 @@ class Lookup:
             raise UsageError(f"{self!r} has no result yet: give it to run_until(), or take a callback")
         if isinstance(self._result, Exception):
             raise self._result
-        return self._result
+        answer: A_co = self._result
+        return answer
 
     def cancel(self) -> None:
         """Make sure that the callback never runs.  Calling it twice, or too late, does nothing.

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from reactor.net.names.requests import Target
     from reactor.net.shared import Shared
 
     Callback = Callable[[Any], object] | None
@@ -124,7 +125,7 @@ class Resolver:
         flags: int = 0,
         timeout: float | None = LOOKUP_TIMEOUT,
         callback: Callback = None,
-    ) -> Lookup:
+    ) -> Lookup[list[Target]]:
         """Find the addresses of *host* as a connector wants them.
 
         The result is a list of ``(family, kind, protocol, address)`` in the order of preference of
@@ -144,20 +145,20 @@ class Resolver:
         *,
         timeout: float | None = LOOKUP_TIMEOUT,
         callback: Callback = None,
-    ) -> Lookup:
+    ) -> Lookup[list[tuple[int, int, int, str, Any]]]:
         """Find ``(family, type, proto, canonical name, address)`` of *host* and *port*, see socket.getaddrinfo."""
         request = requests.getaddrinfo(self.hosts, host, port, family, type, proto, flags)
         return self._begin(request, timeout, callback)
 
     def gethostbyname(
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
-    ) -> Lookup:
+    ) -> Lookup[str]:
         """Find the first IPv4 address of *host*, as text; "" is 0.0.0.0, "<broadcast>" 255.255.255.255."""
         return self._begin(requests.gethostbyname(self.hosts, host), timeout, callback)
 
     def gethostbyname_ex(
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
-    ) -> Lookup:
+    ) -> Lookup[tuple[str, list[str], list[str]]]:
         """Find (name, aliases, IPv4 addresses) of *host*, see socket.gethostbyname_ex."""
         return self._begin(requests.gethostbyname_ex(self.hosts, host), timeout, callback)
 
@@ -165,13 +166,13 @@ class Resolver:
 
     def gethostbyaddr(
         self, host: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
-    ) -> Lookup:
+    ) -> Lookup[tuple[str, list[str], list[str]]]:
         """Find (name, aliases, addresses) of a numeric address, or of the first address of a name."""
         return self._begin(requests.gethostbyaddr(self.hosts, host), timeout, callback)
 
     def getfqdn(
         self, host: str = "", *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
-    ) -> Lookup:
+    ) -> Lookup[str]:
         """Find the complete name of *host*, "": of this machine.  The result is *host* if it has none."""
         return self._begin(requests.getfqdn(self.hosts, host, self._shared.ops), timeout, callback)
 
@@ -182,7 +183,7 @@ class Resolver:
         *,
         timeout: float | None = LOOKUP_TIMEOUT,
         callback: Callback = None,
-    ) -> Lookup:
+    ) -> Lookup[tuple[str, str]]:
         """Find (host, service) of a socket address, such as a peer's, see socket.getnameinfo."""
         return self._begin(requests.getnameinfo(self.hosts, address, flags), timeout, callback)
 
@@ -195,7 +196,7 @@ class Resolver:
         *,
         timeout: float | None = LOOKUP_TIMEOUT,
         callback: Callback = None,
-    ) -> Lookup:
+    ) -> Lookup[int]:
         """Find the port of the service *name*, such as "http".  A failure is a ServiceUnknown."""
         return self._begin(requests.getservbyname(name, protocol), timeout, callback)
 
@@ -206,13 +207,13 @@ class Resolver:
         *,
         timeout: float | None = LOOKUP_TIMEOUT,
         callback: Callback = None,
-    ) -> Lookup:
+    ) -> Lookup[str]:
         """Find the name of the service at *port*.  A failure is a ServiceUnknown."""
         return self._begin(requests.getservbyport(port, protocol), timeout, callback)
 
     def getprotobyname(
         self, name: str, *, timeout: float | None = LOOKUP_TIMEOUT, callback: Callback = None
-    ) -> Lookup:
+    ) -> Lookup[int]:
         """Find the number of the protocol *name*, such as "icmp".  A failure is a ServiceUnknown."""
         return self._begin(requests.getprotobyname(name), timeout, callback)
 

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    #: What the system says of a socket.  With IPv6 there are two more numbers, flow and scope, but a checker that
+    #: knew would refuse ``connect_tcp(Client, *listener.address)`` to every program, for the few that it concerns.
+    InternetAddress = tuple[str, int]
+    UnixAddress = str | bytes
+
+    #: What a socket may be told.
+    Address = InternetAddress | tuple[str, int, int, int] | UnixAddress
+
 #: Bytes in ``sockaddr_un.sun_path`` with the NUL that ends a path: see unix(7); 104 on the BSDs and macOS.
 SUN_PATH_SIZE = 108 if sys.platform == "linux" else 104
 

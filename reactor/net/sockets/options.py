@@ -26,10 +26,22 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import TypedDict
 
     #: Level, name and value for setsockopt(2), and the argument of SocketOptions that it comes from.
     Setting = tuple[int, int, int, str]
+
+    class SocketKeywords(TypedDict, total=False):
+        """The keywords of ``SocketOptions``, for those who pass them on."""
+
+        nodelay: bool
+        keepalive: bool | tuple[int, int, int]
+        user_timeout: float | None
+        reuse_address: bool | None
+        reuse_port: bool
+        receive_buffer: int | None
+        send_buffer: int | None
+        broadcast: bool
 
 INTERNET = frozenset({socket.AF_INET, socket.AF_INET6})
 
@@ -163,7 +175,7 @@ class SocketOptions:
         return [(socket.SOL_SOCKET, option, size, name) for option, size, name in sizes if size is not None]
 
 
-def options_for(verb: str, given: dict[str, Any], own: Iterable[str]) -> SocketOptions:
+def options_for(verb: str, given: SocketKeywords, own: Iterable[str]) -> SocketOptions:
     """Return the SocketOptions that *verb* was *given* as keywords beyond those of its *own*.
 
     Raises ArgumentError for a keyword that neither has; it names the verb and what may have been meant.  Raises

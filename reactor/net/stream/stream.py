@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
     from reactor.errors import FramingError
     from reactor.framing.codec import Codec
+    from reactor.net.protocol import StreamProtocol
     from reactor.net.shared import Shared
 
 #: Frames that a stream delivers from one look at the clock to the next: so many at first, and so many at most.
@@ -106,7 +107,7 @@ class Stream(Transport):
 
     # -- who is told, and how ----------------------------------------------------------------------------------
 
-    def set_protocol(self, protocol: Any) -> None:
+    def set_protocol(self, protocol: StreamProtocol) -> None:
         """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
         if not self._is_lost:
             self._shared.loop.check()

@@ -69,7 +69,7 @@ class Transport(ABC):
     ) -> None:
         self._shared = shared
         self.sock = sock
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._peer = compact_address(peer)
         self._watermarks = watermarks
         self._on_lost = on_lost

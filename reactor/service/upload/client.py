@@ -59,13 +59,14 @@ from reactor.service.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.net.connections.connector import Connector
-    from reactor.net.reactor import Reactor
+    from reactor.net.reactor import ConnectTcpKeywords, Reactor
     from reactor.net.stream.sendfile import Files
+    from reactor.net.stream.stream import Stream
 
 #: Seconds without a word of the server, or a byte that it takes, after which a client gives up.
 TIMEOUT = 60.0
@@ -111,6 +112,8 @@ class UploadClient(FramedProtocol):
     )  # fmt: skip
 
     sender: FileSender
+    #: None until there is a connection.
+    transport: Any
 
     def __init__(
         self,
@@ -155,7 +158,9 @@ class UploadClient(FramedProtocol):
         self._patience: Timer | None = None
         self._signs: Timer | None = None
 
-    def connect(self, address: tuple[str, int] | str | bytes, **options: Any) -> Connector:
+    def connect(
+        self, address: tuple[str, int] | str | bytes, **options: Unpack[ConnectTcpKeywords]
+    ) -> Connector:
         """Connect to ``(host, port)`` or to a Unix path; options and errors are those of
         ``Reactor.connect_tcp``."""
         options.setdefault("timeout", min(self._timeout, CONNECT_TIMEOUT))
@@ -163,7 +168,8 @@ class UploadClient(FramedProtocol):
         if isinstance(address, tuple):
             self._connector = self._loop.connect_tcp(factory, *address, **options)
         else:
-            self._connector = self._loop.connect_unix(factory, address, **options)
+            of_both: Any = options  # those of TCP alone are refused there
+            self._connector = self._loop.connect_unix(factory, address, **of_both)
         return self._connector
 
     # -- a future ----------------------------------------------------------------------------------------------
@@ -211,7 +217,7 @@ class UploadClient(FramedProtocol):
 
     # -- what the transport tells ------------------------------------------------------------------------------
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream) -> None:
         """Say what this is."""
         super().connection_made(transport)
         self.is_open = True

@@ -29,12 +29,14 @@ from reactor.service.upload.transfer import Claims
 from reactor.service.workers import THREADS, Workers
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
-    from reactor.net.reactor import Reactor
+    from reactor.net.protocol import StreamFactory
+    from reactor.net.reactor import ListenerKeywords, Reactor, TransportKeywords
     from reactor.net.stream.stream import Stream
     from reactor.service.upload.messages import Reason
     from reactor.service.upload.transfer import Transfer
@@ -127,7 +129,7 @@ class UploadServer(Server):
     def _session(self) -> UploadSession:
         return UploadSession(self)
 
-    def _factory(self, options: dict[str, Any]) -> Callable[[], Any]:
+    def _factory(self, options: ListenerKeywords) -> StreamFactory:
         """As ``Server._factory``; the idle timeout is taken out of *options*, since the sessions keep it, and a
         limit is put in."""
         self.idle_timeout = options.pop("idle_timeout", None) or self.idle_timeout
@@ -135,9 +137,9 @@ class UploadServer(Server):
             options["max_connections"] = MAX_CONNECTIONS
         return super()._factory(options)
 
-    def adopt_stream(self, sock: Any, **options: Any) -> Stream:
+    def adopt_stream(self, sock: socket.socket | int, **options: Unpack[TransportKeywords]) -> Stream:
         """Serve on a connection that is made already; arguments, errors are those of ``Reactor.adopt_stream``."""
-        return self._loop.adopt_stream(super()._factory(options), sock, **options)
+        return self._loop.adopt_stream(super()._factory({}), sock, **options)
 
     # -- for sessions and transfers ----------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from reactor.framing.codec import Codec
+    from reactor.net.stream.stream import Stream
     from reactor.service.upload.transfer import Host as TransferHost
 
     class Host(TransferHost, Protocol):
@@ -84,7 +85,7 @@ class UploadSession(FramedProtocol):
         #: Whether the idle timeout is set at present.
         self._is_timed = False
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Stream) -> None:
         """Wait for the client to say what it is."""
         super().connection_made(transport)
         self._host.client_came(self)
