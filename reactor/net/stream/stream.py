@@ -73,8 +73,8 @@ class Stream(Transport):
     """One open connection.  Made by the reactor's ``listen_*``, ``connect_*`` and ``adopt_stream``."""
 
     __slots__ = (
-        "_buffers", "_cut_format", "_delivering", "_held", "_is_crowded", "_is_due", "_is_writing", "_pace",
-        "outbox",
+        "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_crowded", "_is_due", "_is_writing",
+        "_pace", "outbox",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,8 @@ class Stream(Transport):
         self.outbox = Outbox(shared.loop)
         #: The number of the format by which the pump may cut what arrives; UNKNOWN: by none.
         self._cut_format = UNKNOWN
+        #: The one that the pump was last told to cut by.
+        self._hinted_format = RAW
         #: What was received and has yet to be delivered: calls that do so.  They come before what the kernel has.
         self._held: deque[Callable[[], object]] | None = None
         #: The frames of which some are being delivered.
@@ -165,7 +167,8 @@ class Stream(Transport):
             if key is None or key.data.reader != self._on_readable:
                 return
             if self._buffers is None and not self._is_crowded:
-                pump.admit(key.fd, self, self._wanted_format())
+                self._hinted_format = self._wanted_format()
+                pump.admit(key.fd, self, self._hinted_format)
             else:
                 pump.dismiss(key.fd)
 
@@ -254,8 +257,14 @@ class Stream(Transport):
             self._deliver(self.deliver_frames, self._protocol, frames)
         else:
             self._deliver(self._protocol.cut_received, frames, data)
-        if self._cut_format > RAW and data and not self._is_lost and self._shared.pump is not None:
-            self._shared.pump.hint(self.sock.fileno(), self, self._wanted_format())
+        if self._cut_format > RAW and data and self._wanted_format() != self._hinted_format:
+            self._hint_pump()
+
+    def _hint_pump(self) -> None:
+        """Have what arrives next be cut in another manner: a frame has begun, or the last one is whole again."""
+        if self._shared.pump is not None and not self._is_lost:
+            self._hinted_format = self._wanted_format()
+            self._shared.pump.hint(self.sock.fileno(), self, self._hinted_format)
 
     def _note_arrival(self, size: int) -> None:
         if self._idle is not None:
@@ -562,7 +571,10 @@ class Stream(Transport):
         outbox = self.outbox
         if outbox.is_posted:
             self._shared.pump.posted.remove(self)  # type: ignore[union-attr]  # it was posted there
-        corked = outbox.uncork()
+            outbox.is_posted = False
+        corked = outbox.corked
+        outbox.corked = None  # what Outbox.uncork does, 50 ns cheaper
+        outbox.room = -1
         if corked:
             data = outbox.joined(corked)
             if outbox.pending is None and self._shared.probe is None:
