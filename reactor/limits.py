@@ -33,7 +33,7 @@ ARENA_BYTES = 1024 * 1024
 
 #: Ready streams up to which the pump leaves receiving to each of them: its two calls cost about as much as so many
 #: streams do without it.
-PUMP_FEW = 7
+PUMP_FEW = 4
 
 #: Datagrams that one endpoint may receive in one turn before the others have theirs.
 DATAGRAM_BATCH = 64
