@@ -102,11 +102,11 @@ class Registry:
     def remove(self, fileobj: Any, event: int) -> bool:
         """Stop watching *fileobj* for *event*; return True if it was watched.  It may be closed already."""
         try:
-            key = self.poller.get_key(fileobj)
-        except KeyError:
-            return False
-        if not key.events & event:
-            return False  # somebody waits for the other direction only
+            key = self.poller.key_of(descriptor_of(fileobj))
+        except ValueError:
+            key = self._key_of_closed(fileobj)
+        if key is None or not key.events & event:
+            return False  # nobody waits, or for the other direction only
         # First, whatever the kernel says: a callback that was removed never runs, not even later in this turn.
         key.data.put(event, None, self.turn)
         rest = key.events & ~event
@@ -128,6 +128,12 @@ class Registry:
     def key_of(self, fd: int) -> SelectorKey | None:
         """Return the selector's key of descriptor *fd*, None if nobody waits for it."""
         return self.poller.key_of(fd)
+
+    def _key_of_closed(self, fileobj: Any) -> SelectorKey | None:
+        try:
+            return self.poller.get_key(fileobj)
+        except KeyError:
+            return None
 
     def _drop(self, key: SelectorKey) -> None:
         """Empty a registration whose file is gone."""

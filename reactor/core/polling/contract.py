@@ -38,10 +38,10 @@ def descriptor_of(fileobj: Any) -> int:
 
     Raises ValueError if it is neither or is closed (fileno() is -1), as the ``selectors`` module does.
     """
-    if isinstance(fileobj, int):
-        fd = fileobj
-    else:
-        fd = fileobj.fileno() if hasattr(fileobj, "fileno") else -1
+    try:
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+    except AttributeError:
+        fd = -1
     if not isinstance(fd, int) or fd < 0:
         raise ValueError(f"{fileobj!r} is not an open file: give a descriptor, or an object whose fileno() is one")
     return fd
@@ -106,7 +106,7 @@ class Poller(BaseSelector):
     def get_key(self, fileobj: Any) -> SelectorKey:
         """Return the key of *fileobj*, found by descriptor, or by identity if it was closed meanwhile."""
         try:
-            return self._keys[descriptor_of(fileobj)]
+            return self._keys[fileobj if type(fileobj) is int else descriptor_of(fileobj)]
         except KeyError as exc:
             raise KeyError(f"descriptor {exc} is not registered") from None
         except ValueError:

@@ -63,8 +63,9 @@ class Listener(Generic[A_co]):
         __class_getitem__ = classmethod(GenericAlias)  # an annotation may say Listener[...] where it is evaluated
 
     __slots__ = (
-        "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_max_connections",
-        "_options", "_shared", "_sockets", "_transport", "_unix_path", "_watermarks", "accepted", "connections",
+        "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_known_type",
+        "_max_connections", "_options", "_shared", "_sockets", "_transport", "_unix_path", "_watermarks",
+        "accepted", "connections",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,8 @@ class Listener(Generic[A_co]):
         #: What is made of a connection: the sockets are all of one kind.
         self._transport = transport_for(self._sockets[0].type)
         self._kind = kind_for(self._sockets[0].type)
+        #: The class of the last protocol.
+        self._known_type: type | None = None
         self._options = options
         self._watermarks = watermarks
         self._unix_path: tuple[str | bytes, tuple[int, int] | None] | None = None
@@ -196,7 +199,10 @@ class Listener(Generic[A_co]):
         if not IS_INHERITED:
             self._options.apply_stream(sock)
         # What raises before the count is raised costs this client its connection: the acceptor closes the socket.
-        protocol = checked_protocol(self._factory(), self._factory, self._kind)
+        protocol: Any = self._factory()
+        if type(protocol) is not self._known_type:  # what one of them can, the others can: asking costs 2 us
+            protocol = checked_protocol(protocol, self._factory, self._kind)
+            self._known_type = type(protocol)
         stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_lost)
         self.accepted += 1
         self.connections += 1

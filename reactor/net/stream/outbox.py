@@ -119,6 +119,15 @@ class Outbox:
             self.corked = []
             self.room = self.capacity
 
+    def frame_with(self, codec: Codec, format: int) -> None:
+        """Make frames of what is put in from now on.  What is here already, without a codec, is bytes."""
+        self.settle()
+        self.codec, self.format = codec, format
+        if self.capacity >= 0:
+            self.capacity = min(CORK_BYTES, codec.max_frame_length)
+        if self.corked is not None and self.pending is None:
+            self.room = self.capacity
+
     def succeed(self, codec: Codec | None = None, format: int = RAW) -> Outbox:
         """Return an outbox for another codec, with what waits here; this one has no room any more."""
         self.settle()

@@ -73,8 +73,8 @@ class Stream(Transport):
     """One open connection.  Made by the reactor's ``listen_*``, ``connect_*`` and ``adopt_stream``."""
 
     __slots__ = (
-        "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_crowded", "_is_due", "_is_writing",
-        "_pace", "outbox",
+        "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_crowded", "_is_due",
+        "_is_writing", "_pace", "outbox",
     )  # fmt: skip
 
     def __init__(
@@ -129,7 +129,10 @@ class Stream(Transport):
             return NO_OUTBOX
         pump = self._shared.pump
         format = UNKNOWN if pump is None else pump.format_of(codec)
-        self.outbox = self.outbox.succeed(codec, format)
+        if self.outbox.codec is None:
+            self.outbox.frame_with(codec, format)  # nobody but this stream has put anything into it
+        else:
+            self.outbox = self.outbox.succeed(codec, format)
         is_own = protocol is self._protocol and protocol.is_cut_here
         self._cut_format = format if is_own and format > RAW else UNKNOWN
         self._advise_pump()

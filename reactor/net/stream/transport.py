@@ -383,14 +383,16 @@ class Transport(ABC):
         self._end_outgoing()
         if not self.is_halted:
             self.is_halted = True
-            self._shared.loop.registry.remove(self.sock, EVENT_READ)
+            if not self._has_eof:  # else nobody watches any more
+                self._shared.loop.registry.remove(self.sock, EVENT_READ)
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
         if self._is_lost:
             return
         self._is_lost = True
-        self._halt()
+        if not self._is_closing:
+            self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
