@@ -110,12 +110,14 @@ class Engine:
         registry.turn = turn = registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
+        poller = registry.poller
+        if self.unserved or poller.has_backlog:
+            # These come first, in their order, and nobody else is looked for before they are served: else those who
+            # are answered and ask again would be served again and again before the last has had its turn.
+            self.hear()  # the poller, which is not asked, would have told of the bell
         if self.unserved:
-            # These come first, in their order, and nobody else is looked for before they are served.
             events, self.unserved = self.unserved, []
-            self.hear()  # the bell would be heard by the poller only
         else:
-            poller = registry.poller
             events = poller.select(wait)  # here this program sleeps
             if poller.strays or poller.closed:
                 registry.repair()

@@ -180,7 +180,7 @@ class Pump(EpollPoller):
         """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
         arrived for pumped streams, whose reader delivers it."""
         if self.has_backlog:
-            return self._select_beside_backlog()
+            return [self._bell]  # nobody else is looked for before these have had their turn
         if self._is_quiet:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
             self._is_quiet = len(ready) <= PUMP_FEW
@@ -209,13 +209,6 @@ class Pump(EpollPoller):
                     mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
                     ready.append((key, mask & key.events))
         return ready
-
-    def _select_beside_backlog(self) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready while a delivery is unfinished: for whom something lies in the arena is not told."""
-        rows = list(self._arrivals)
-        self._arrivals = iter(rows)
-        owed = {row[1] for row in rows}
-        return [self._bell, *(entry for entry in super().select(0) if entry[0].fd not in owed)]
 
     def _take_arrivals(self, count: int) -> None:
         """Make objects of *count* arrivals."""

@@ -103,6 +103,27 @@ def test_a_delivery_that_was_broken_off_goes_on_in_the_next_turn_with_nothing_do
     busy.close()
 
 
+def test_who_is_answered_and_asks_again_waits_for_those_who_have_yet_to_be_answered(
+    stage: Stage, clock: VirtualClock
+) -> None:
+    """With a handler so slow that no turn has time for all, everybody is served once in each round.
+
+    Those who ask again were once served from the poller while others still lay in the arena: with 60 clients and
+    2 ms each some were served six times as often as others, whose p99 was five rounds.
+    """
+    busy = Busy(stage, clock, TURN_SECONDS / 3)
+    busy.ask()
+    for _ in range(60):
+        stage.run_once(0)
+        for peer in busy.peers:
+            if heard(peer):
+                peer.send(b"\0\1a")
+    served = [sum(number == other for other, _ in busy.order) for number in range(COUNT)]
+    assert max(served) - min(served) <= 1, served
+    assert min(served) >= 60 // COUNT
+    busy.close()
+
+
 def test_the_first_replies_leave_when_they_have_waited_long_enough(stage: Stage, clock: VirtualClock) -> None:
     """With a handler that takes its time nobody waits for the last client of the turn."""
     busy = Busy(stage, clock, OUTBOX_SECONDS / 2)
