@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
     from reactor.telling.probe import Probe
 
-    Step = Callable[[int, Iterator[Any]], None]
+    Run = Callable[..., object] | None
+    Step = Callable[[int, Iterator[Any], Run], None]
 
 
 class Engine:
@@ -152,10 +153,15 @@ class Engine:
 
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any]) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
-        behind it."""
+        behind it.
+
+        What a step does before it takes a piece of work must not raise: it would be repeated forever.  So the
+        probe, which is somebody else's code, is asked outside; what it raises there ends the run.
+        """
         while True:
+            run = None if self.probe is None else self.probe.run
             try:
-                return step(turn, work)
+                return step(turn, work, run)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
@@ -165,10 +171,9 @@ class Engine:
     # of the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
     # parent's to do.  From these three places, and no others, this program calls what it was given.
 
-    def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
+    def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]], run: Run) -> None:
         """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
         registry, told = self.registry, self.told
-        run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
             if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
@@ -180,11 +185,10 @@ class Engine:
                 if callback is not None:
                     callback() if run is None else run(callback)
 
-    def _run_ready(self, turn: int, count: Iterator[int]) -> None:
+    def _run_ready(self, turn: int, count: Iterator[int], run: Run) -> None:
         """Run what is ready now, in order, and not what it adds."""
         registry = self.registry
         ready = self.ready
-        run = None if self.probe is None else self.probe.run
         for _ in count:
             if registry.turn != turn:
                 return
@@ -193,10 +197,9 @@ class Engine:
             if callback is not None:
                 callback(*handle.args) if run is None else run(callback, *handle.args)
 
-    def _run_flushes(self, turn: int, count: Iterator[int]) -> None:
+    def _run_flushes(self, turn: int, count: Iterator[int], run: Run) -> None:
         """Run what asked to be run at the end of this turn."""
         registry = self.registry
-        run = None if self.probe is None else self.probe.run
         for _ in count:
             if registry.turn != turn:
                 return
