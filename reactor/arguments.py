@@ -121,4 +121,4 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # an int of ten thousand digits; a __repr__ that is broken as well
         return f"an instance of {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:60]}... ({type(value).__name__})"
+    return text if len(text) <= 500 else f"{text[:100]}... ({type(value).__name__})"

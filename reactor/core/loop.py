@@ -229,6 +229,24 @@ class Loop:
         if not is_inside:
             self._wake_host(-inf)
 
+    def call_inside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call ``function(*args)``, as a callback of this loop if it is not inside one, and return its result.
+
+        For calls of a program's code that are made at once, from a method, and perhaps between two turns: what a
+        callback may not do (run the loop, close it) is refused to them as well.  Raises WrongThread, and what
+        *function* raises.
+        """
+        self._check_thread()
+        if self.owner is not None:
+            return function(*args)
+        self.owner = self.thread_id()
+        try:
+            return function(*args)
+        finally:
+            self.owner = None
+            if self._ready or self.engine.flushes:
+                self._wake_host(-inf)  # inside, nobody has told a host that there is something to do
+
     def add_signal_handler(self, signum: int, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` as an ordinary callback for each *signum*, such as ``signal.SIGTERM``.
 
