@@ -183,8 +183,8 @@ class Reactor(Loop):
     ) -> Listener:
         """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code.
 
-        If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds, and
-        one that does not listen, ArgumentError and OSError for what is no socket, UsageError for one that a
+        If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds
+        and if it does not listen, ArgumentError and OSError for what is no socket, UsageError for one that a
         listener of this reactor has.
         """
         settings = self._checked("adopt_listener", factory, None, watermarks, options)

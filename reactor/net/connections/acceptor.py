@@ -120,7 +120,7 @@ class Acceptor:
         check_listener(listener)
         key = host.registry.key_of(listener.fileno())
         owner = getattr(key.data.reader, "__self__", None) if key is not None else None
-        if isinstance(owner, Acceptor) and owner._listener is listener:
+        if isinstance(owner, Acceptor) and key is not None and key.fileobj is listener:
             raise UsageError(f"{listener!r} has an acceptor already: close that one first")
         self._host = host
         self._listener = listener

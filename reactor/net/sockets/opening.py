@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_OPTIONS", "PeerCredentials", "SocketOptions", "adopted_socket", "check_listener",
-    "open_datagram_socket", "open_tcp_listeners", "open_unix_listener", "peer_credentials", "remove_unix_path", "set_reset_on_close",
+    "open_datagram_socket", "open_tcp_listeners", "open_unix_listener", "peer_credentials", "remove_unix_path",
+    "set_reset_on_close",
 ]  # fmt: skip
 
 #: How often a common free port for several addresses is looked for before giving up.
