@@ -108,7 +108,7 @@ def gethostbyname(hosts: HostTable, host: str) -> Request:
     """socket.gethostbyname: the first IPv4 address, as text."""
     if isinstance(host, str) and host in SPECIAL:
         return _given(NAME, host, SPECIAL[host])
-    return _addresses(hosts, host, 0, socket.AF_INET, socket.SOCK_STREAM, 0, 0, _first_host)
+    return _addresses(hosts, checked_name(host), 0, socket.AF_INET, socket.SOCK_STREAM, 0, 0, _first_host)
 
 
 def _addresses(
