@@ -233,12 +233,13 @@ class Loop:
         """Call ``function(*args)``, as a callback of this loop if it is not inside one, and return its result.
 
         For calls of a program's code that are made at once, from a method, and perhaps between two turns: what a
-        callback may not do (run the loop, close it) is refused to them as well.  Raises WrongThread, and what
-        *function* raises.
+        callback may not do (run the loop, close it) is refused to them as well.  Raises WrongThread,
+        ReactorClosed, and what *function* raises.
         """
-        self._check_thread()
         if self.owner is not None:
+            self._check_thread()  # not whether it is closed: while that happens, protocols are told of their end
             return function(*args)
+        self.check()
         self.owner = self.thread_id()
         try:
             return function(*args)

@@ -70,7 +70,13 @@ class Reactor(Loop):
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
     ) -> None:
-        super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
+        chosen = with_pump(selector, os.environ)
+        try:
+            super().__init__(chosen, clock=clock, ops=ops)
+        except BaseException:
+            if isinstance(chosen, BaseSelector) and chosen is not selector:
+                chosen.close()  # a pump that was made here; a selector is closed by whoever made it
+            raise
         #: What the transports of this reactor share; ``shared.transports`` are those that are open.
         self.shared = Shared(self)
         self._reserve = Reserve(self.ops)

@@ -253,7 +253,8 @@ CALLS: dict[str, tuple[Call, str, list[Any]]] = {
     "resolver.threads": (lambda it, value: setattr(it.loop.resolver, "threads", value), "threads", ["x", 0, 1.5]),
     "Store, quota": (lambda it, value: Store("no-such-folder", value), "quota_bytes", ["x", None, -1, 1.5]),
     "Handover": (
-        lambda it, value: HandoverPoint(it.loop, "@edges", {}, print, timeout=value), "timeout", ["x", None, HUGE, 0],
+        lambda it, value: HandoverPoint(it.loop, "@edges", {}, print, timeout=value), "timeout",
+        ["x", None, HUGE, 0],
     ),
     "Handover, on_taken": (lambda it, value: HandoverPoint(it.loop, "@edges", {}, value), "on_taken", [None, 5]),
 }  # fmt: skip
@@ -261,7 +262,9 @@ CALLS: dict[str, tuple[Call, str, list[Any]]] = {
 CASES = [(name, value) for name, (_, _, values) in CALLS.items() for value in values]
 
 
-@pytest.mark.parametrize(("name", "value"), CASES, ids=lambda it: it if isinstance(it, str) and it in CALLS else "")
+@pytest.mark.parametrize(
+    ("name", "value"), CASES, ids=lambda it: it if isinstance(it, str) and it in CALLS else ""
+)
 def test_a_call_refuses_what_it_cannot_use_and_changes_nothing(place: Place, name: str, value: Any) -> None:
     """One error of ours, which names the argument and is short, whatever was given."""
     call, word, _ = CALLS[name]
