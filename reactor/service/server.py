@@ -24,6 +24,7 @@ from reactor.arguments import checked_callable, checked_instance, checked_second
 from reactor.auth.challenge import checked_context
 from reactor.errors import OptionError, UsageError
 from reactor.limits import MAX_FRAME_LENGTH
+from reactor.net.connections.listener import checked_limit
 from reactor.net.reactor import Reactor
 from reactor.net.sockets.addresses import format_address
 from reactor.printable import printable
@@ -140,7 +141,7 @@ class Server:
         self._check("stream")
         if self.gate is None:
             return self._session
-        limit = options.get("max_connections")
+        limit = checked_limit(options.get("max_connections"))
         if limit is not None:
             # Else silent connections could fill the listener, which then takes in nobody for whom they make room.
             self.gate.most = max(1, min(self.gate.most, limit // 2))

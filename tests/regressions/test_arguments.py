@@ -251,6 +251,13 @@ CALLS: dict[str, tuple[Call, str, list[Any]]] = {
     "UploadClient": (lambda it, value: UploadClient(it.loop, [], timeout=value), "timeout", ["x", HUGE, None, 0]),
     "Workers": (lambda it, value: Workers(it.loop, value), "threads", ["x", None, 0, 1.5]),
     "resolver.threads": (lambda it, value: setattr(it.loop.resolver, "threads", value), "threads", ["x", 0, 1.5]),
+    "resolver.cache": (
+        lambda it, value: setattr(it.loop.resolver, "cache", value), "cache is", [None, {}, NameCache],
+    ),
+    "Server.listen_tcp": (
+        lambda it, value: Server(it.loop, "echo", keys=KEYS).listen_tcp("127.0.0.1", max_connections=value),
+        "max_connections", ["x", 0, 1.5],
+    ),
     "Store, quota": (lambda it, value: Store("no-such-folder", value), "quota_bytes", ["x", None, -1, 1.5]),
     "Handover": (
         lambda it, value: HandoverPoint(it.loop, "@edges", {}, print, timeout=value), "timeout",

@@ -28,7 +28,7 @@ import errno
 import socket
 from collections import deque
 
-from reactor.arguments import checked_callable, checked_seconds, checked_whole
+from reactor.arguments import checked_callable, checked_instance, checked_seconds, checked_whole
 from reactor.errors import ReactorClosed
 from reactor.limits import RESOLVER_QUEUE, RESOLVER_THREADS
 from reactor.net.names import requests
@@ -90,11 +90,11 @@ class Resolver:
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
     """
 
-    __slots__ = ("_questions", "_shared", "_threads", "_waiting", "_workers", "cache", "hosts")
+    __slots__ = ("_cache", "_questions", "_shared", "_threads", "_waiting", "_workers", "hosts")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self.cache = NameCache()
+        self._cache = NameCache()
         self.hosts = HostTable()
         self._threads = RESOLVER_THREADS
         #: Every question without an answer, and those of them that no thread has begun to ask.
@@ -111,6 +111,17 @@ class Resolver:
     def threads(self, number: int) -> None:
         self._shared.loop.check()
         self._threads = checked_whole("threads", number, 1)
+
+    @property
+    def cache(self) -> NameCache:
+        """What has been answered, as long as it is believed.  Setting raises ArgumentError for what is no
+        NameCache, WrongThread, and ReactorClosed."""
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: NameCache) -> None:
+        self._shared.loop.check()
+        self._cache = checked_instance("cache", cache, NameCache, "a NameCache")
 
     # -- from a name to addresses ------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ class UploadServer(Server):
     def _factory(self, options: dict[str, Any]) -> Callable[[], Any]:
         """As ``Server._factory``; the idle timeout is taken out of *options*, since the sessions keep it, and a
         limit is put in."""
-        self.idle_timeout = options.pop("idle_timeout", None) or self.idle_timeout
+        self.idle_timeout = checked_seconds("idle_timeout", options.pop("idle_timeout", None)) or self.idle_timeout
         if options.get("max_connections") is None:
             options["max_connections"] = MAX_CONNECTIONS
         return super()._factory(options)
