@@ -75,7 +75,8 @@ class OptionError(UsageError, ValueError):
 
 
 class ArgumentError(UsageError, TypeError):
-    """A call has an argument that it does not take: an unknown keyword, or a factory that makes no protocols."""
+    """A call has an argument that it does not take: an unknown keyword, a factory that makes no protocols, a thing
+    of the wrong kind."""
 
 
 class ScriptExhausted(UsageError, AssertionError):
@@ -287,6 +288,10 @@ class StoreUnavailable(SystemLimit, OSError):
 
 class ServiceUnknown(SystemLimit, OSError):
     """The tables of this system, services(5) and protocols(5), do not have that name or number."""
+
+
+class NotWatchable(SystemLimit, PermissionError):
+    """epoll cannot watch that file, a regular one or a directory.  It is always ready: nobody has to wait."""
 
 
 class DescriptorClosed(SystemLimit, OSError):

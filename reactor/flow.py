@@ -11,18 +11,22 @@ Read next: ``reactor.net.stream.stream``, where the bytes are counted.
 
 from __future__ import annotations
 
+from reactor.arguments import checked_instance
 from reactor.errors import OptionError
 from reactor.limits import HIGH_WATER_BYTES, LOW_WATER_BYTES, WRITE_CAP_BYTES
 
 
 class Watermarks:
-    """Three limits on unsent bytes, 0 <= low <= high <= cap.  Raises OptionError if they are out of order."""
+    """Three limits on unsent bytes, 0 <= low <= high <= cap.  Raises OptionError if they are out of order,
+    ArgumentError for what is no int."""
 
     __slots__ = ("cap", "high", "low")
 
     def __init__(
         self, high: int = HIGH_WATER_BYTES, low: int = LOW_WATER_BYTES, cap: int = WRITE_CAP_BYTES
     ) -> None:
+        for name, value in (("high", high), ("low", low), ("cap", cap)):
+            checked_instance(name, value, int, "a whole number of bytes")
         if not 0 <= low <= high <= cap:
             raise OptionError(f"watermarks must satisfy 0 <= low <= high <= cap, not {low} <= {high} <= {cap}")
         self.high = high

@@ -15,10 +15,10 @@ import sys
 import reactor
 from reactor.service import ClientGate, ServerGate, read_keys
 
-if not sys.argv[1:]:
+WHERE = sys.argv[2] if sys.argv[2:] else "8888"
+if not sys.argv[1:] or "--help" in sys.argv or not WHERE.rpartition(":")[2].isdecimal():
     sys.exit(__doc__)
 KEYS = read_keys(sys.argv[1])
-WHERE = sys.argv[2] if sys.argv[2:] else "8888"
 
 
 class Servant(reactor.FramedProtocol):

@@ -9,6 +9,9 @@ import sys
 
 import reactor.compat.socketserver as socketserver
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 
 class Greeting(socketserver.BaseRequestHandler):
     timeout = 60

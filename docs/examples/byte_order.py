@@ -14,6 +14,9 @@ import sys
 
 import reactor
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 FRAME = reactor.LengthPrefixed(4, byteorder="big")
 
 assert FRAME.encode(b"abc") == struct.pack("!I", 3) + b"abc" == b"\0\0\0\3abc"

@@ -9,6 +9,7 @@ import sys
 
 from reactor.compat import asynchat, asyncore
 
+all(map(str.isdecimal, sys.argv[1:])) or sys.exit(__doc__)
 GUESTS = {}
 
 
@@ -26,8 +27,7 @@ class Guest(asynchat.async_chat):
     def found_terminator(self):
         line = self._get_data()
         if line.strip() == b"exit":
-            self.close_when_done()
-            return
+            return self.close_when_done()
         for guest in list(GUESTS.values()):  # a copy: whoever turns out to have gone is taken out meanwhile
             try:
                 guest.push(line + b"\n")

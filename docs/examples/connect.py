@@ -33,9 +33,10 @@ class Visitor(reactor.Protocol):
         loop.stop()
 
 
-if not sys.argv[1:]:
+try:
+    host, port = reactor.parse_address("".join(sys.argv[1:2]))
+except ValueError:  # an AddressError is one
     sys.exit(__doc__)
-host, port = reactor.parse_address(sys.argv[1])
 source = (sys.argv[2], 0) if sys.argv[2:] else None
 
 with reactor.Reactor() as loop:

@@ -10,6 +10,9 @@ import sys
 
 import reactor
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 
 class Shout(reactor.FramedProtocol):
     codec = reactor.LengthPrefixed(4, max_frame_length=65536)

@@ -29,11 +29,10 @@ class Question(reactor.FramedProtocol):
 
     def resume_writing(self):  # there is room again: the question may be larger than memory
         self.is_paused = False
-        while not self.is_paused:
-            chunk = sys.stdin.buffer.read(CHUNK)
-            if not chunk:
-                return self.transport.write_eof()
+        while not self.is_paused and (chunk := sys.stdin.buffer.read(CHUNK)):
             self.transport.write(chunk)
+        if not self.is_paused:
+            self.transport.write_eof()
 
     def pause_writing(self):
         self.is_paused = True
@@ -55,6 +54,7 @@ class Question(reactor.FramedProtocol):
 
 with reactor.Reactor() as loop:
     loop.add_signal_handler(signal.SIGINT, loop.stop)
-    address = reactor.parse_address(sys.argv[1]) if sys.argv[1:] else sys.exit(__doc__)
+    where = "".join(sys.argv[1:2])
+    address = reactor.parse_address(where) if where.rpartition(":")[2].isdecimal() else sys.exit(__doc__)
     loop.connect_tcp(Question, *address, nodelay=False, keepalive=True, receive_buffer=CHUNK)
     loop.run()

@@ -11,6 +11,9 @@ import sys
 
 import reactor
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 
 class Farewell(reactor.Protocol):
     def connection_made(self, transport):

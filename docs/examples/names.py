@@ -11,6 +11,8 @@ import sys
 
 import reactor
 
+if "--help" in sys.argv:
+    sys.exit(__doc__)
 name = sys.argv[1] if sys.argv[1:] else "localhost"
 address = sys.argv[2] if sys.argv[2:] else "127.0.0.1"
 

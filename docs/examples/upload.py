@@ -33,7 +33,7 @@ def receive(directory, port):
     loop.run_until(lambda: server.is_stopped)
 
 
-if not sys.argv[1:]:
+if not sys.argv[1:] or "--help" in sys.argv:
     sys.exit(__doc__)
 with reactor.Reactor() as loop:
     loop.add_signal_handler(signal.SIGINT, loop.stop)
@@ -42,5 +42,5 @@ with reactor.Reactor() as loop:
             send(sys.argv[1], sys.argv[2:])
         else:
             receive(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 9999)
-    except (reactor.ReactorError, OSError) as exc:  # nobody listens, no such directory, a port in use
+    except (reactor.ReactorError, OSError, ValueError) as exc:  # nobody listens, no such directory, no port
         sys.exit(str(exc))

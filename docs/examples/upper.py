@@ -10,6 +10,9 @@ import sys
 
 import reactor
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 
 class Upper(reactor.Protocol):
     def data_received(self, data):

@@ -8,6 +8,9 @@ import sys
 
 import reactor
 
+if not all(map(str.isdecimal, sys.argv[1:])):
+    sys.exit(__doc__)
+
 
 class Upper(reactor.DatagramProtocol):
     def datagram_received(self, data, address):

@@ -34,10 +34,12 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from reactor.arguments import shown
 from reactor.auth import wire
 from reactor.auth.keys import KeyRing
 from reactor.auth.wire import ACCEPTANCE, CHALLENGE, REFUSAL, RESPONSE, Message
 from reactor.errors import (
+    ArgumentError,
     AuthenticationDelayed,
     AuthenticationFailed,
     AuthenticationTimeout,
@@ -292,7 +294,10 @@ def refusal(reason: int) -> bytes:
 
 
 def checked_context(context: bytes) -> bytes:
-    """Return *context* if it is at most ``CONTEXT_BYTES`` long, else raise OptionError."""
+    """Return *context* as bytes.  Raises ArgumentError for what is not bytes-like, OptionError if it is longer than
+    ``CONTEXT_BYTES``."""
+    if not isinstance(context, bytes | bytearray | memoryview):
+        raise ArgumentError(f"context is bytes, not {shown(context)}")
     if len(context) > wire.CONTEXT_BYTES:
         raise OptionError(f"a context has at most {wire.CONTEXT_BYTES} bytes, not {len(context)}")
     return bytes(context)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.arguments import add_machinery, add_mode, expand, seconds, use_accel, whole_number
 from reactor.cli.credentials import add_credentials, asks_for_key, credentials
 from reactor.cli.json_lines import json_messages, json_reply
-from reactor.cli.messages import Feed, from_file, from_stdin
+from reactor.cli.messages import Feed, StdinFeed, from_file, from_stdin
 from reactor.errors import AuthenticationFailed, OptionError
 from reactor.service.client import WINDOW, Client
 from reactor.service.datagram_client import DatagramClient
@@ -75,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         messages = at_least_one(feed)
         if arguments.json:
             messages = json_messages(messages)
+        if not isinstance(feed, StdinFeed):
+            # What is wrong with them is said before anybody is called.
+            messages = begun(messages, len(arguments.messages) or 1)
         caller: PrintingClient | PrintingDatagramClient
         if arguments.udp:
             caller = PrintingDatagramClient(
@@ -127,6 +131,11 @@ def at_least_one(messages: Feed) -> Iterator[bytes | None]:
         yield message
     if not count and not messages.is_interactive:
         raise OptionError("there is nothing to send: give messages, a --file that is not empty, or lines on stdin")
+
+
+def begun(messages: Iterator[bytes | None], count: int) -> Iterator[bytes | None]:
+    """Return *messages*, of which the first *count* have been made by now.  Raises what making them raises."""
+    return chain(list(islice(messages, count)), messages)
 
 
 class Printer:

@@ -118,7 +118,10 @@ def line(cells: Sequence[str]) -> str:
 
 
 def combinations(selector: str | None, accel: str | None) -> Iterator[tuple[str, str]]:
-    """Yield poller and framing of each server; says so if there is no native one."""
+    """Yield poller and framing of each server; says so if there is no native one.  Raises SelectorUnavailable,
+    AccelUnavailable."""
+    if selector is not None:
+        reactor.Reactor(selector).close()  # it says so if this system has no such poller, and not in a child
     pollers = [selector] if selector else reactor.available_pollers()
     native, reason = accel_status("native")
     if accel == "native" and native != "native":

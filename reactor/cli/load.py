@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import stat
 import sys
+from contextlib import nullcontext
 from math import isfinite
 from typing import TYPE_CHECKING
 
 import reactor
 from reactor.cli.arguments import seconds, whole_number
 from reactor.load.course import run as run_plan
-from reactor.load.plan import DURATION, ENGINES, EXPECTATIONS, MODES, MOST_CONNECTIONS, Plan
+from reactor.load.plan import DURATION, ENGINES, EXPECTATIONS, MODES, MOST_CONNECTIONS, Plan, check_plan
 from reactor.load.progress import make_progress
 from reactor.load.report import report
 from reactor.load.schedule import ARRIVALS
+from reactor.load.sizes import size_table
 from reactor.load.starts import MOST_RING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import TextIO
+
     from reactor.load.result import Result
 
 VALID, INVALID = 0, 2
@@ -102,6 +109,23 @@ def _warm_up(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and tell."""
     plan = Plan(**{name: getattr(arguments, name) for name in Plan._fields})
+    check_plan(plan)
+    size_table(plan.size, plan.seed)  # nor is a file made for what cannot be run
+    with open_output(arguments.json) as output:
+        result = _run(plan, arguments)
+        _write(result, arguments.json, output)
+    return VALID if result.is_valid else INVALID
+
+
+def open_output(file: str | None) -> AbstractContextManager[TextIO | None]:
+    """Open where the result goes, if that is a file: before the run, which may be long, and not after it.
+
+    What the file holds stays until there is something to take its place.  Raises OSError.
+    """
+    return nullcontext() if file is None or file == "-" else open(file, "a", encoding="utf-8")
+
+
+def _run(plan: Plan, arguments: argparse.Namespace) -> Result:
     progress = None if arguments.quiet else make_progress(sys.stderr)
     try:
         result = run_plan(plan, progress=progress)
@@ -109,16 +133,16 @@ def run(arguments: argparse.Namespace) -> int:
         if progress is not None:
             progress.close()
     result.environment["reactor"] = reactor.__version__
-    _write(result, arguments.json)
-    return VALID if result.is_valid else INVALID
+    return result
 
 
-def _write(result: Result, file: str | None) -> None:
+def _write(result: Result, file: str | None, output: TextIO | None) -> None:
     text = json.dumps(result.as_dict(), indent=2)
     if file == "-":
         print(text)
         return
     print(report(result))
-    if file is not None:
-        with open(file, "w", encoding="utf-8") as stream:
-            stream.write(text + "\n")
+    if output is not None:
+        if stat.S_ISREG(os.fstat(output.fileno()).st_mode):  # a pipe, or a device, has nothing to be replaced
+            output.truncate(0)
+        output.write(text + "\n")

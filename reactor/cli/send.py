@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from reactor.cli.arguments import add_machinery, seconds, use_accel
 from reactor.cli.credentials import add_credentials, credentials
 from reactor.cli.send_progress import bytes_text, make_display, spell_time
 from reactor.cli.terminal import result, tell
+from reactor.errors import os_error_text
 from reactor.printable import printable
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Send them."""
     from reactor.service.upload.client import UploadClient
+    from reactor.service.upload.sending import State
 
     # What a server does wrong is the end of this command, which says it; the line for a log would be a second one.
     logging.getLogger("reactor").setLevel(logging.ERROR)
@@ -68,6 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     proof = credentials(arguments)
     with reactor.Reactor(arguments.selector) as loop:
         client = UploadClient(loop, arguments.files, timeout=arguments.timeout, **proof)
+        found = checked_here(client.outcomes())
+        if all(outcome.state is State.FAILED for outcome in found):
+            client.close()
+            return conclude(found, 0.0, arguments)  # nobody needs to be called for that
         display = make_display(sys.stderr, arguments.quiet, arguments.progress)
         began = loop.time()
         try:
@@ -75,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             wait(loop, client, display)
         except BaseException as exc:
             display.close()
-            tell_faults(client.outcomes())
+            tell_faults(checked_here(client.outcomes()))
             if isinstance(exc, KeyboardInterrupt):
                 tell(f"reactor send: {client.how_far()}; the same command goes on from here")
             raise
@@ -83,6 +90,27 @@ def run(arguments: argparse.Namespace) -> int:
             client.close()
         display.close()
         return conclude(client.outcomes(), loop.time() - began, arguments)
+
+
+def checked_here(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return *outcomes* with a word on those whose turn has not come and that cannot be read here."""
+    from reactor.service.upload.sending import State
+
+    return [
+        outcome._replace(state=State.FAILED, text=text)
+        if outcome.state is State.WAITING and (text := unreadable(outcome.path))
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def unreadable(path: str) -> str:
+    """Return why the file *path* cannot be sent, "" if it can; its content is not looked at."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        return "" if os.path.isfile(path) else "it cannot be read: it is no regular file"
+    except (OSError, ValueError) as exc:
+        return f"it cannot be read: {os_error_text(exc) if isinstance(exc, OSError) else exc}"
 
 
 def wait(loop: reactor.Reactor, client: UploadClient, display: Display) -> None:

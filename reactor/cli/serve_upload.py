@@ -42,8 +42,9 @@ def add_upload(parser: argparse.ArgumentParser) -> None:
 def byte_count(text: str) -> int:
     """The type of sizes: a number of bytes, or of KiB, MiB, GiB or TiB with the letter K, M, G or T behind it."""
     digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if unit not in UNITS or not (digits.isascii() and digits.isdigit() and len(digits) < 20):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 1000000, 500M or 20G")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 20
+    if unit not in UNITS or not is_number or not int(digits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes above 0, such as 1000000, 500M or 20G")
     return int(digits) * UNITS[unit]
 
 

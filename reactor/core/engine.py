@@ -53,7 +53,8 @@ if TYPE_CHECKING:
 
     from reactor.telling.probe import Probe
 
-    Step = Callable[[int, Iterator[Any]], None]
+    Run = Callable[..., object] | None
+    Step = Callable[[int, Iterator[Any], Run], None]
 
 
 class Engine:
@@ -161,7 +162,11 @@ class Engine:
 
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any], size: int = 0) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on
-        behind it.  Work of a certain *size* is broken off when it has taken ``TURN_SECONDS``."""
+        behind it.  Work of a certain *size* is broken off when it has taken ``TURN_SECONDS``.
+
+        What a step does before it takes a piece of work must not raise: it would be repeated forever.  So the
+        probe, which is somebody else's code, is asked outside; what it raises there ends the run.
+        """
         if size > TURN_BATCH:
             deadline = self.clock() + TURN_SECONDS
             for _ in range(0, size, TURN_BATCH):
@@ -170,8 +175,9 @@ class Engine:
                     break
             return
         while True:
+            run = None if self.probe is None else self.probe.run
             try:
-                return step(turn, work)
+                return step(turn, work, run)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
@@ -181,10 +187,9 @@ class Engine:
     # the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
     # parent's to do.  From these three places, and no others, this program calls what it was given.
 
-    def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
+    def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]], run: Run) -> None:
         """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
         registry, told = self.registry, self.told
-        run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
             if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
@@ -196,12 +201,11 @@ class Engine:
                 if callback is not None:
                     callback() if run is None else run(callback)
 
-    def _run(self, turn: int, handles: Iterator[Handle | Timer]) -> None:
+    def _run(self, turn: int, handles: Iterator[Handle | Timer], run: Run) -> None:
         """Run calls and timers; each leaves its queue when it is its turn."""
         registry = self.registry
         if registry.turn != turn:
             return
-        run = None if self.probe is None else self.probe.run
         for handle in handles:
             callback = self.callback = handle.callback
             if callback is not None:
@@ -209,12 +213,11 @@ class Engine:
                 if registry.turn != turn:
                     return
 
-    def _flush(self, turn: int, callbacks: Iterator[Callable[[], object]]) -> None:
+    def _flush(self, turn: int, callbacks: Iterator[Callable[[], object]], run: Run) -> None:
         """Run what asked to be run at the end of this turn."""
         registry = self.registry
         if registry.turn != turn:
             return
-        run = None if self.probe is None else self.probe.run
         for callback in callbacks:
             self.callback = callback
             callback() if run is None else run(callback)

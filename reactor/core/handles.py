@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reactor.errors import ArgumentError
+
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
     from typing import Any
 
 
-def uncallable(verb: str, callback: object) -> TypeError:
+def uncallable(verb: str, callback: object) -> ArgumentError:
     """Return the error for a *callback* that *verb* was given and that nobody can call."""
-    return TypeError(f"{verb}() takes a function to be called, not a {type(callback).__name__}")
+    return ArgumentError(f"{verb}() takes a function to be called, not a {type(callback).__name__}")
 
 
 #: ``Timer.entry`` of a timer that lies in no queue.

@@ -23,12 +23,12 @@ from math import inf
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from weakref import WeakSet, ref
 
+from reactor.arguments import checked_callable, checked_instance, seconds
 from reactor.core.engine import Engine
 from reactor.core.handles import ForeignHandle, Handle, Timer, uncallable
 from reactor.core.polling.choose import open_poller
 from reactor.core.polling.forked import ForkedPoller
 from reactor.core.process.forking import unwatch_for_fork, watch_for_fork
-from reactor.core.timers import seconds
 from reactor.errors import (
     ArgumentError,
     DeadlineExceeded,
@@ -70,8 +70,8 @@ class Loop:
 
     *selector* is "epoll", "poll", "select", "kqueue" or any ``selectors.BaseSelector``; without it the
     environment variable REACTOR_SELECTOR decides, else the best available.  *clock* returns monotonic seconds.
-    *ops* stands for the operating system.  Raises SelectorUnavailable, and OSError when the system has no
-    descriptor left.
+    *ops* stands for the operating system.  Raises SelectorUnavailable, ArgumentError for what is none of these,
+    and OSError when the system has no descriptor left.
 
     Loops are independent of each other: make several, one per thread or many in one.
     """
@@ -88,7 +88,8 @@ class Loop:
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
     ) -> None:
-        ops = Ops() if ops is None else ops
+        checked_callable("clock", clock)
+        ops = Ops() if ops is None else checked_instance("ops", ops, Ops, "a reactor.ops.Ops, or None")
         poller = open_poller(selector, ops, os.environ)
         try:
             engine = self.engine = Engine(poller, clock, ops)
@@ -136,7 +137,8 @@ class Loop:
         """Run ``callback(*args)`` whenever *fileobj* (a descriptor or an object with fileno()) can be read without
         blocking, or has come to its end or to an error.  Replaces the reader that it had.
 
-        Raises ValueError for what is not an open file, OSError for what cannot be watched (EPERM: a regular file).
+        Raises ValueError for what is not an open file, OSError for what cannot be watched: NotWatchable (EPERM) for
+        a regular file on epoll.
         """
         self.check()
         if not callable(callback):
@@ -180,14 +182,14 @@ class Loop:
     def call_later(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer:
         """Run ``callback(*args)`` in *delay* seconds: not earlier, and as soon after as the loop is free.
 
-        Raises OptionError if *delay* is NaN or does not fit into a float, TypeError if it is no number.
+        Raises OptionError if *delay* is NaN or does not fit into a float, ArgumentError if it is no number.
         """
         return self._arm("call_later", self.clock() + seconds(delay, "delay"), callback, args)
 
     def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer:
         """Run ``callback(*args)`` at the instant *when* of ``time()``, at once if that has passed.
 
-        Raises OptionError if *when* is NaN or does not fit into a float, TypeError if it is no number.
+        Raises OptionError if *when* is NaN or does not fit into a float, ArgumentError if it is no number.
         """
         return self._arm("call_at", seconds(when, "when"), callback, args)
 
@@ -195,8 +197,8 @@ class Loop:
         """Run ``callback(*args)`` every *interval* seconds, first in *interval* seconds, until it is cancelled.
 
         The rhythm does not drift; beats that are missed because the loop was busy are left out, so an interval
-        that is shorter than a turn means once a turn.  Raises OptionError unless *interval* is positive, TypeError
-        if it is no number.
+        that is shorter than a turn means once a turn.  Raises OptionError unless *interval* is positive,
+        ArgumentError if it is no number.
         """
         interval = seconds(interval, "interval")
         if not interval > 0:
@@ -245,9 +247,31 @@ class Loop:
         if not is_inside:
             self._wake_host(-inf)
 
+    def call_inside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call ``function(*args)``, as a callback of this loop if it is not inside one, and return its result.
+
+        For calls of a program's code that are made at once, from a method, and perhaps between two turns: what a
+        callback may not do (run the loop, close it) is refused to them as well.  Raises WrongThread,
+        ReactorClosed, and what *function* raises.
+        """
+        if self.owner is not None:
+            self._check_thread()  # not whether it is closed: while that happens, protocols are told of their end
+            return function(*args)
+        self.check()
+        self.owner = self.thread_id()
+        try:
+            return function(*args)
+        finally:
+            self.owner = None
+            if self._ready or self.engine.flushes:
+                self._wake_host(-inf)  # inside, nobody has told a host that there is something to do
+
     def add_signal_handler(self, signum: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Run ``callback(*args)`` as an ordinary callback for each *signum*.  Main thread only (else
-        OptionError)."""
+        """Run ``callback(*args)`` as an ordinary callback for each *signum*, such as ``signal.SIGTERM``.
+
+        Main thread only.  Raises OptionError in any other, for what is no number of a signal, and for SIGKILL and
+        SIGSTOP.
+        """
         self.check()
         if not callable(callback):
             raise uncallable("add_signal_handler", callback)
@@ -275,7 +299,7 @@ class Loop:
     def run_once(self, timeout: float | None = None) -> None:
         """Do one turn, which waits at most *timeout* seconds (None: until something happens).
 
-        Raises what ``run`` raises, OptionError and TypeError for a *timeout* that is no number of seconds.
+        Raises what ``run`` raises, OptionError and ArgumentError for a *timeout* that is no number of seconds.
         """
         if timeout is not None and timeout != 0:
             timeout = seconds(timeout, "timeout")
@@ -294,13 +318,13 @@ class Loop:
 
         *condition* is a future (anything with ``done()`` and ``result()``), whose result is returned or raised,
         or a function without arguments, called before every turn, until it returns something true.  Raises
-        DeadlineExceeded (a TimeoutError) after *timeout* seconds, TypeError for any other *condition*, and
+        DeadlineExceeded (a TimeoutError) after *timeout* seconds, ArgumentError for any other *condition*, and
         otherwise what ``run_once`` raises.  After ``stop()`` it returns None, which its type leaves out.
         """
         future: Any = condition if hasattr(condition, "done") and hasattr(condition, "result") else None
         is_met: Any = condition if future is None else future.done
         if not callable(is_met):
-            raise TypeError(f"run_until() takes a future or a function, not a {type(is_met).__name__}")
+            raise ArgumentError(f"run_until() takes a future or a function, not a {type(is_met).__name__}")
         deadline = None if timeout is None else self.clock() + seconds(timeout, "timeout")
         self._begin()
         wake = partial(_wake, ref(self))

@@ -24,28 +24,9 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+from reactor.arguments import seconds
 from reactor.core.handles import NOT_QUEUED, Timer
-from reactor.errors import OptionError
 from reactor.limits import TIMER_SWEEP_MIN
-
-
-def seconds(value: float, name: str) -> float:
-    """Return *value* as the float that the heap and the clock can reckon with; *name* says in a message what it is.
-
-    Infinity is a number of seconds, of either sign.  Raises TypeError for what is no real number (text is none),
-    OptionError for NaN, which has no place in an order, and for an int too large for a float.
-    """
-    if type(value) is not float:
-        try:
-            math.isnan(value)  # refuses text, which float() would read
-            value = float(value)
-        except TypeError:
-            raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}") from None
-        except OverflowError:
-            raise OptionError(f"{name} is a number of seconds that fits into a float: use math.inf") from None
-    if value != value:
-        raise OptionError(f"{name} is a number of seconds, not NaN")
-    return value
 
 
 def nobody_minds() -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from reactor.arguments import not_iterable
 from reactor.errors import FrameTooLong, FrameTruncated, FramingError, OptionError
 from reactor.framing.partial import Broken, Partial, no_room
 from reactor.framing.seam import FAULTS, Payload, Scanner, Wire
@@ -175,7 +176,10 @@ class Codec(ABC):
 
     def encode_many(self, payloads: Iterable[Payload]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
-        return b"".join(map(self.encode, payloads))
+        try:
+            return b"".join(map(self.encode, payloads))
+        except TypeError as exc:
+            raise not_iterable("payloads", payloads, exc) from None
 
     def frame(self, payloads: list[bytes]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined, where ``takes_any``: bytes, and each within the

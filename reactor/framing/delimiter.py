@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reactor.arguments import not_iterable
 from reactor.errors import FrameMalformed, OptionError
 from reactor.framing.codec import ONLY_BYTES, Codec, checked_limit, flat_bytes
 from reactor.framing.partial import Partial
@@ -154,7 +155,10 @@ class Delimited(Codec):
 
     def encode_many(self, payloads: Iterable[Payload]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
-        payloads = payloads if isinstance(payloads, list) else list(payloads)
+        try:
+            payloads = payloads if isinstance(payloads, list) else list(payloads)
+        except TypeError as exc:
+            raise not_iterable("payloads", payloads, exc) from None
         if len(self._delimiter) == 1 and not self._keep and are_many(payloads, self.max_frame_length):
             data = ended(payloads, self._delimiter)
             if data.count(self._delimiter) == len(payloads):  # no payload has one inside
@@ -199,7 +203,10 @@ class Lines(Codec):
 
     def encode_many(self, payloads: Iterable[Payload]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
-        payloads = payloads if isinstance(payloads, list) else list(payloads)
+        try:
+            payloads = payloads if isinstance(payloads, list) else list(payloads)
+        except TypeError as exc:
+            raise not_iterable("payloads", payloads, exc) from None
         if are_many(payloads, self.max_frame_length):
             data = ended(payloads, self._ending)
             is_clear = self._ending == b"\r\n" or b"\r" not in data or b"\r\n" not in data

@@ -25,6 +25,7 @@ Rejected: filling the unknown bytes with zeros, and signed length fields.  This 
 
 from __future__ import annotations
 
+from reactor.arguments import not_iterable
 from reactor.errors import FrameMalformed, OptionError
 from reactor.framing.codec import ONLY_BYTES, Codec, checked_limit, flat_bytes
 from reactor.framing.scanner import backend
@@ -130,7 +131,10 @@ class LengthPrefixed(Codec):
 
     def encode_many(self, payloads: Iterable[Payload]) -> bytes:
         """Return ``encode`` of each of *payloads*, joined; raise what it raises, and then nothing is returned."""
-        payloads = payloads if isinstance(payloads, list) else list(payloads)
+        try:
+            payloads = payloads if isinstance(payloads, list) else list(payloads)
+        except TypeError as exc:
+            raise not_iterable("payloads", payloads, exc) from None
         # len() of a memoryview counts items, not bytes; a bytearray may change its size in another thread; and a
         # length that is wrong corrupts the stream.  So a batch is of bytes only, the rest goes one by one.
         if self._form.pack is None or len(payloads) < FEW or not ONLY_BYTES.issuperset(map(type, payloads)):

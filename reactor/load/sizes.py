@@ -99,6 +99,8 @@ def _size(text: str, spec: str) -> int:
 
 
 def _number(text: str, spec: str, most: int) -> int:
+    if not text:
+        raise OptionError(f"the size {spec!r} lacks a number: {FORMS}")
     if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
         raise OptionError(f"{text!r} in the size {spec!r} is not a number from 1 to {most}: {FORMS}")
     return int(text)

@@ -22,7 +22,8 @@ from __future__ import annotations
 from _thread import get_ident
 from collections.abc import Iterable
 
-from reactor.errors import FramingError, PayloadRefused
+from reactor.arguments import not_iterable, shown
+from reactor.errors import ArgumentError, FramingError, PayloadRefused
 from reactor.framing.codec import ONLY_BYTES
 from reactor.limits import JOIN_BYTES
 from reactor.net.stream.outbox import NO_OUTBOX, Outbox
@@ -213,6 +214,8 @@ class FramedProtocol(Protocol):
                 outbox.room = room
                 outbox.corked.append(payload)  # type: ignore[union-attr]  # there is room
                 return
+        elif not isinstance(payload, bytes | bytearray | memoryview):
+            raise ArgumentError(f"a payload is bytes, bytearray or memoryview, not {shown(payload)}")
         try:
             if len(payload) < GATHERED_BYTES:
                 self.transport.write(self._decoder.encode(payload))
@@ -224,7 +227,10 @@ class FramedProtocol(Protocol):
 
     def send_frames(self, payloads: Iterable[Payload]) -> None:
         """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
-        payloads = payloads if isinstance(payloads, list) else list(payloads)
+        try:
+            payloads = payloads if isinstance(payloads, list) else list(payloads)
+        except TypeError as exc:
+            raise not_iterable("payloads", payloads, exc) from None
         outbox = self._outbox
         if outbox.room >= 0 and ONLY_BYTES.issuperset(map(type, payloads)):
             room = outbox.room - sum(map(len, payloads))

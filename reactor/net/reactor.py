@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import socket
 import time
+from functools import partial
 from selectors import BaseSelector
 
+from reactor.arguments import checked_flag, checked_seconds, shown
 from reactor.core.handles import uncallable
 from reactor.core.loop import Loop
-from reactor.errors import OptionError
+from reactor.errors import OptionError, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import ACCEPT_BATCH, BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
 from reactor.net.connections.acceptor import Acceptor, Reserve
@@ -29,9 +31,10 @@ from reactor.net.pump.choice import with_pump
 from reactor.net.shared import Shared
 from reactor.net.sockets.addresses import checked_unix_path
 from reactor.net.sockets.opening import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
-from reactor.net.sockets.options import SocketOptions, checked_seconds, options_for
+from reactor.net.sockets.options import SocketOptions, options_for
 from reactor.net.sockets.unix_paths import remove_unix_path
 from reactor.net.stream.stream import Stream
+from reactor.net.stream.transport import Transport
 from reactor.ops import Ops
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -114,7 +117,13 @@ class Reactor(Loop):
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
     ) -> None:
-        super().__init__(with_pump(selector, os.environ), clock=clock, ops=ops)
+        chosen = with_pump(selector, os.environ)
+        try:
+            super().__init__(chosen, clock=clock, ops=ops)
+        except BaseException:
+            if isinstance(chosen, BaseSelector) and chosen is not selector:
+                chosen.close()  # a pump that was made here; a selector is closed by whoever made it
+            raise
         #: What the transports of this reactor share; ``shared.transports`` are those that are open.
         self.shared = Shared(self)
         self._reserve = Reserve(self.ops)
@@ -139,7 +148,7 @@ class Reactor(Loop):
         self.check()
         check_factory(verb, factory, kind)
         if not isinstance(watermarks, Watermarks):
-            raise OptionError(f"watermarks is a reactor.Watermarks(high, low, cap), not {watermarks!r}")
+            raise OptionError(f"watermarks is a reactor.Watermarks(high, low, cap), not {shown(watermarks)}")
         return options_for(verb, options, getattr(Reactor, verb).__kwdefaults__)
 
     # -- listening ---------------------------------------------------------------------------------------------
@@ -152,7 +161,8 @@ class Reactor(Loop):
         batch: int = ACCEPT_BATCH,
     ) -> Acceptor:
         """Run ``callback(sock, address)`` for each connection that *listener*, a listening non-blocking socket,
-        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed."""
+        receives, at most *batch* per turn.  Return the acceptor, which can be paused and closed; it says what it
+        raises."""
         self.check()
         if not callable(callback):
             raise uncallable("add_acceptor", callback)
@@ -227,7 +237,7 @@ class Reactor(Loop):
         not: BindFailed.  ``Listener.close`` removes the path again.  With *seqpacket* connections keep the
         boundaries of messages, and the factory makes a MessageProtocol.  Otherwise as ``listen_tcp``.
         """
-        kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
+        kind = _kind_of(seqpacket)
         settings = self._checked("listen_unix", factory, kind_for(kind), watermarks, options)
         checked_limit(max_connections)
         checked_seconds("idle_timeout", idle_timeout)
@@ -248,15 +258,18 @@ class Reactor(Loop):
     ) -> Listener:
         """Take over a socket, or a descriptor, that listens already: inherited, or opened by other code.
 
-        If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds.
+        If it is of kind SOCK_SEQPACKET, the factory makes a MessageProtocol.  Raises OptionError for other kinds
+        and if it does not listen, ArgumentError and OSError for what is no socket, UsageError for one that a
+        listener of this reactor has.
         """
         settings = self._checked("adopt_listener", factory, None, watermarks, options)
+        self._check_free(sock)
         # Before the descriptor is taken over: it stays its owner's when the call is refused.
         checked_limit(max_connections)
         checked_seconds("idle_timeout", idle_timeout)
         return Listener(
             self.shared,
-            [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET))],
+            [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET), must_listen=True)],
             factory,
             settings,
             max_connections=max_connections,
@@ -367,7 +380,7 @@ class Reactor(Loop):
         """
         from reactor.net.connections.connector import Connector
 
-        kind = socket.SOCK_SEQPACKET if seqpacket else socket.SOCK_STREAM
+        kind = _kind_of(seqpacket)
         settings = self._checked("connect_unix", factory, kind_for(kind), watermarks, options)
         return Connector(
             self.shared,
@@ -389,11 +402,13 @@ class Reactor(Loop):
         **options: Unpack[SocketKeywords],
     ) -> Stream:
         """Take over a connected stream socket, or the descriptor of one; ``connection_made`` is called before this
-        returns.  Raises OptionError for any other kind of socket, OSError for what is no socket."""
+        returns.  Raises OptionError for any other kind of socket, ArgumentError and OSError for what is no
+        socket, UsageError for one that a transport of this reactor has."""
         settings = self._checked("adopt_stream", factory, STREAM, watermarks, options)
-        protocol = checked_protocol(factory(), factory, STREAM)
+        self._check_free(sock)
+        protocol = self._made(factory, STREAM)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_STREAM,), settings)
-        stream: Stream = self._stream_maker(watermarks)(adopted, protocol, None)
+        stream: Stream = self.call_inside(self._stream_maker(watermarks), adopted, protocol, None)
         return stream
 
     def adopt_seqpacket(
@@ -407,10 +422,26 @@ class Reactor(Loop):
         """Take over a connected socket of kind SOCK_SEQPACKET; the factory makes a MessageProtocol.  Otherwise as
         ``adopt_stream``."""
         settings = self._checked("adopt_seqpacket", factory, MESSAGES, watermarks, options)
-        protocol = checked_protocol(factory(), factory, MESSAGES)
+        self._check_free(sock)
+        protocol = self._made(factory, MESSAGES)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_SEQPACKET,), settings)
-        stream: MessageStream = self._stream_maker(watermarks, socket.SOCK_SEQPACKET)(adopted, protocol, None)
+        make_stream = self._stream_maker(watermarks, socket.SOCK_SEQPACKET)
+        stream: MessageStream = self.call_inside(make_stream, adopted, protocol, None)
         return stream
+
+    def _made(self, factory: Callable[[], object], kind: Kind) -> Any:
+        """Return the protocol that *factory* makes here and now.  Raises ArgumentError, and what it raises."""
+        return checked_protocol(self.call_inside(factory), factory, kind)
+
+    def _check_free(self, sock: socket.socket | int) -> None:
+        """Raise UsageError if *sock* is watched for a transport of ours: two would steal from each other."""
+        fd = sock if isinstance(sock, int) else sock.fileno() if hasattr(sock, "fileno") else -1
+        key = self.registry.key_of(fd)
+        if key is None or not (isinstance(sock, int) or key.fileobj is sock):
+            return  # another object with that number: the one that had it before was closed behind our back
+        owner = getattr(key.data.reader or key.data.writer, "__self__", None)
+        if isinstance(owner, Transport | Acceptor):
+            raise UsageError(f"descriptor {fd} has an owner in this reactor: {owner!r}; close that one first")
 
     def _stream_maker(
         self, watermarks: Watermarks, kind: int = socket.SOCK_STREAM
@@ -444,10 +475,12 @@ class Reactor(Loop):
         from reactor.net.datagrams.batched_endpoint import make_endpoint
 
         settings = self._checked("open_datagram", factory, DATAGRAMS, watermarks, options)
-        protocol = checked_protocol(factory(), factory, DATAGRAMS)
+        protocol = self._made(factory, DATAGRAMS)
         sock = open_datagram_socket(self.ops, local, remote, options=settings)
         path = local if isinstance(local, str | bytes) else None
-        return make_endpoint(self.shared, sock, protocol, watermarks=watermarks, unix_path=path)
+        made = partial(make_endpoint, self.shared, sock, protocol, watermarks=watermarks, unix_path=path)
+        endpoint: DatagramEndpoint = self.call_inside(made)
+        return endpoint
 
     def adopt_datagram(
         self, factory: DatagramFactory, sock: socket.socket | int, *, watermarks: Watermarks = DEFAULT_WATERMARKS
@@ -456,9 +489,13 @@ class Reactor(Loop):
         from reactor.net.datagrams.batched_endpoint import make_endpoint
 
         self._checked("adopt_datagram", factory, DATAGRAMS, watermarks, {})
-        protocol = checked_protocol(factory(), factory, DATAGRAMS)
+        self._check_free(sock)
+        protocol = self._made(factory, DATAGRAMS)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_DGRAM,))
-        return make_endpoint(self.shared, adopted, protocol, watermarks=watermarks)
+        endpoint: DatagramEndpoint = self.call_inside(
+            partial(make_endpoint, self.shared, adopted, protocol, watermarks=watermarks)
+        )
+        return endpoint
 
     # -- fork --------------------------------------------------------------------------------------------------
 
@@ -525,3 +562,8 @@ class Reactor(Loop):
         self.shared.lingering.close()
         if self._resolver is not None:
             self._resolver.close()
+
+
+def _kind_of(seqpacket: bool) -> int:
+    """Return the kind of a Unix socket that keeps the boundaries of messages, or not.  Raises OptionError."""
+    return socket.SOCK_SEQPACKET if checked_flag("seqpacket", seqpacket) else socket.SOCK_STREAM

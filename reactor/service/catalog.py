@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from reactor.arguments import shown
 from reactor.errors import OptionError
 from reactor.service.json_answers import json_answer
 from reactor.service.modes import MODES
@@ -84,7 +85,6 @@ SERVICES: dict[str, Service] = {
 
 def service_named(name: str) -> Service:
     """Return the service of that name; OptionError, with the names that there are, if there is none."""
-    try:
-        return SERVICES[name]
-    except KeyError:
-        raise OptionError(f"there is no service {name!r}; there are {', '.join(SERVICES)}") from None
+    if not isinstance(name, str) or name not in SERVICES:
+        raise OptionError(f"there is no service {shown(name)}; there are {', '.join(SERVICES)}")
+    return SERVICES[name]

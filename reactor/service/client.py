@@ -22,19 +22,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_whole
+from reactor.auth.challenge import checked_context
 from reactor.errors import (
     ConnectionFailure,
     IdleTimeout,
-    OptionError,
     PayloadRefused,
     ReactorError,
+    UsageError,
     os_error_text,
 )
 from reactor.framing.raw import Raw
 from reactor.limits import CONNECT_TIMEOUT, CORK_BYTES, MAX_FRAME_LENGTH
 from reactor.net.protocol import FramedProtocol
 from reactor.service.exchange import REPLY_TIMEOUT, Exchange
-from reactor.service.gate import abort_connecting, client_factory
+from reactor.service.gate import abort_connecting, checked_keys, client_factory
 from reactor.service.modes import codec_for
 
 if TYPE_CHECKING:
@@ -89,9 +91,10 @@ class Client(Exchange, FramedProtocol):
         keys: KeyRing | None = None,
         context: bytes = b"",
     ) -> None:
-        """Raises OptionError for values that cannot be."""
-        if window < 1:
-            raise OptionError(f"window is a number of messages, at least 1, not {window!r}")
+        """Raises OptionError for values that cannot be, ArgumentError for things of the wrong kind."""
+        checked_whole("window", window, 1, what="number of messages")
+        checked_keys(keys)
+        checked_context(context)
         self.codec: Codec = codec_for(mode, accel=accel, max_frame_length=max_frame_length)
         self._begin(loop, messages, timeout, expected)
         self._is_raw = isinstance(self.codec, Raw)
@@ -105,7 +108,12 @@ class Client(Exchange, FramedProtocol):
         self, address: tuple[str, int] | str | bytes, **options: Unpack[ConnectTcpKeywords]
     ) -> Connector:
         """Connect to ``(host, port)`` or to a Unix path; options and errors are those of
-        ``Reactor.connect_tcp``."""
+        ``Reactor.connect_tcp``.
+
+        Once: a client is one conversation.  Raises UsageError if it connects, is connected, or is over.
+        """
+        if self._connector is not None:
+            raise UsageError("this client has its connection, or had it: make a new one")
         options.setdefault("timeout", CONNECT_TIMEOUT if self._timeout is None else self._timeout)
         if isinstance(address, tuple):
             self._connector = self._loop.connect_tcp(self._factory(), *address, **options)

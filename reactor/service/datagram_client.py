@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from reactor.errors import ConnectionFailure, IdleTimeout, os_error_text
+from reactor.errors import ConnectionFailure, IdleTimeout, UsageError, os_error_text
 from reactor.framing.raw import Raw
 from reactor.net.protocol import DatagramProtocol
 from reactor.net.sockets.addresses import format_address
@@ -49,14 +49,19 @@ class DatagramClient(Exchange, DatagramProtocol):
         timeout: float | None = REPLY_TIMEOUT,
         expected: int | None = None,
     ) -> None:
-        """Raises OptionError for values that cannot be."""
+        """Raises OptionError for values that cannot be, ArgumentError for things of the wrong kind."""
         self.codec: Codec = codec_for(mode)
         self._begin(loop, messages, timeout, expected)
 
     def connect(
         self, address: tuple[str, int] | str | bytes, **options: Unpack[DatagramKeywords]
     ) -> DatagramEndpoint:
-        """Talk to ``(host, port)`` or to a Unix path; options and errors are those of ``Reactor.open_datagram``."""
+        """Talk to ``(host, port)`` or to a Unix path; options and errors are those of ``Reactor.open_datagram``.
+
+        Once: raises UsageError if it talks already, or is over.
+        """
+        if self.transport is not None:
+            raise UsageError("this client has its endpoint, or had it: make a new one")
         if not isinstance(address, tuple) and sys.platform == "linux":
             # A Unix datagram can only be answered if its sender has a name; an abstract one leaves no file behind.
             options.setdefault("local", f"@reactor-{os.getpid()}-{id(self):x}")

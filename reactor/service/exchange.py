@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_instance, checked_seconds, checked_whole, not_iterable
+from reactor.net.reactor import Reactor
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
     from reactor.core.handles import Timer
-    from reactor.net.reactor import Reactor
 
 #: Seconds without a reply, while one is owed, after which a client gives up.
 REPLY_TIMEOUT = 10.0
@@ -40,11 +42,17 @@ class Exchange:
     def _begin(
         self, loop: Reactor, messages: Iterable[bytes | None], timeout: float | None, expected: int | None
     ) -> None:
+        checked_instance("loop", loop, Reactor, "a Reactor")
+        checked_seconds("timeout", timeout)
+        checked_whole("expected", expected, none=True)
+        try:
+            self._messages = iter(messages)
+        except TypeError as exc:
+            raise not_iterable("messages", messages, exc) from None
         self.replies = []
         #: Messages sent, and replies received; a raw reply is a chunk.
         self.sent = self.received = 0
         self._loop = loop
-        self._messages = iter(messages)
         self._timeout = timeout
         self._expected = expected
         self._patience = None

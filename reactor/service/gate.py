@@ -30,27 +30,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_callable, checked_instance, checked_seconds, checked_whole, not_iterable
 from reactor.auth.challenge import AUTHENTICATED, Handshake, checked_context, refusal
+from reactor.auth.keys import KeyRing
 from reactor.auth.wire import ALGORITHMS, LATER, numbers_of
 from reactor.errors import (
     AuthenticationDelayed,
     AuthenticationFailed,
     ConnectionFailure,
-    OptionError,
     os_error_text,
 )
+from reactor.net.connections.factories import STREAM, check_factory
 from reactor.net.protocol import Protocol
+from reactor.net.reactor import Reactor
 from reactor.service.peer_identity import peer_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypedDict, Unpack
 
-    from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.net.connections.connector import Connector
     from reactor.net.protocol import StreamFactory, StreamProtocol
-    from reactor.net.reactor import Reactor
     from reactor.net.stream.stream import Stream
     from reactor.net.stream.transport import Transport
 
@@ -73,13 +74,13 @@ class Gate:
 
     *factory* makes the protocol behind the gate.  *keys* may be replaced at any time and are then those of the
     next connection.  *context* and *algorithms* are those of ``Handshake``; *timeout* is in seconds.  Raises
-    OptionError.
+    OptionError, and ArgumentError for what is of another kind: here, and not at each connection.
 
     ``passed`` and ``failed`` count connections that got through, and that did not.
     """
 
     __slots__ = (
-        "_algorithms", "_context", "_factory", "_loop", "_timeout", "_timer", "_waiting", "failed", "keys",
+        "_algorithms", "_context", "_factory", "_keys", "_loop", "_timeout", "_timer", "_waiting", "failed",
         "passed",
     )  # fmt: skip
 
@@ -95,16 +96,18 @@ class Gate:
         algorithms: Iterable[str] = tuple(ALGORITHMS.values()),
         timeout: float = HANDSHAKE_TIMEOUT,
     ) -> None:
-        if not timeout > 0:
-            raise OptionError(f"the timeout of a handshake is a positive number of seconds, not {timeout!r}")
+        self._loop = checked_instance("loop", loop, Reactor, "a Reactor")
+        check_factory(type(self).__name__, factory, STREAM)
+        self._factory = factory
         self.keys = keys
         self.passed = self.failed = 0
-        self._loop = loop
-        self._factory = factory
         self._context = checked_context(context)
-        self._algorithms = tuple(algorithms)
+        try:
+            self._algorithms = tuple(algorithms)
+        except TypeError as exc:
+            raise not_iterable("algorithms", algorithms, exc) from None
         numbers_of(self._algorithms)
-        self._timeout = timeout
+        self._timeout: float = checked_seconds("timeout", timeout, none=False)
         self._timer: Timer | None = None
         #: In the order in which they came: the first is the first to be due.
         self._waiting: dict[Knock, None] = {}
@@ -112,6 +115,16 @@ class Gate:
     def __call__(self) -> Knock:
         """Return the protocol for one connection."""
         return Knock(self)
+
+    @property
+    def keys(self) -> KeyRing:
+        """Who is let through, or as whom this side proves itself: from the next connection on.  Raises
+        ArgumentError for what is no KeyRing."""
+        return self._keys
+
+    @keys.setter
+    def keys(self, keys: KeyRing) -> None:
+        self._keys = checked_instance("keys", keys, KeyRing, "a KeyRing")
 
     def key_id_of(self, transport: Transport) -> str | None:
         """Return the id of the key with which the peer of *transport* has proved itself, or this side to it;
@@ -267,10 +280,9 @@ class ServerGate(Gate):
         **options: Unpack[GateKeywords],
     ) -> None:
         super().__init__(loop, factory, keys, **options)
-        if most < 1:
-            raise OptionError(f"most is how many handshakes go on at once, at least 1, not {most!r}")
-        self.most = most
-        self._on_failed = on_failed
+        #: How many handshakes go on at once.
+        self.most: int = checked_whole("most", most, 1)
+        self._on_failed = checked_callable("on_failed", on_failed, none=True)
         self._is_closed = False
         #: Those of ``_waiting`` by their peer; each has its oldest first, and goes with its last.
         self._by_peer: dict[object, dict[Knock, None]] = {}
@@ -374,6 +386,11 @@ def _gone(exc: BaseException | None) -> ConnectionFailure:
     failure = ConnectionFailure(f"the server was gone before the handshake was over{how}")
     failure.__cause__ = exc
     return failure
+
+
+def checked_keys(keys: KeyRing | None) -> KeyRing | None:
+    """Return *keys* if they are a KeyRing, or None.  Raises ArgumentError."""
+    return None if keys is None else checked_instance("keys", keys, KeyRing, "a KeyRing, or None")
 
 
 def client_factory(

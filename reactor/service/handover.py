@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from reactor.arguments import checked_callable, checked_seconds
 from reactor.errors import HandoverFailed, OptionError, ReactorError, os_error_text
 from reactor.net.sockets.addresses import checked_unix_path, format_address
 from reactor.net.sockets.opening import open_unix_listener, remove_unix_path
@@ -73,6 +74,8 @@ class HandoverPoint:
     ) -> None:
         for name in listeners:
             checked_name(name)
+        checked_callable("on_taken", on_taken)
+        checked_seconds("timeout", timeout, none=False)
         self._loop = loop
         self._listeners = dict(listeners)
         self._on_taken = on_taken
@@ -233,6 +236,7 @@ def take_over(path: str, *, timeout: float = HANDOVER_TIMEOUT) -> Takeover | Non
     HandoverFailed if the server there does not speak, speaks another version, or belongs to another user, and
     DescriptorsLost; nothing is left open then, and the server goes on.
     """
+    checked_seconds("timeout", timeout, none=False)
     deadline = time.monotonic() + timeout
     channel = socket.socket(socket.AF_UNIX)
     try:

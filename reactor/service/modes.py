@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reactor.arguments import shown
 from reactor.errors import OptionError
 from reactor.framing.codec import Codec
 from reactor.framing.delimiter import Lines
@@ -37,7 +38,7 @@ def codec_for(mode: str, *, max_frame_length: int = MAX_FRAME_LENGTH, accel: str
     but a native one that was demanded and is missing is an error in every mode.  Raises OptionError,
     AccelUnavailable.
     """
-    if mode not in MODES:
-        raise OptionError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise OptionError(f"mode is one of {', '.join(MODES)}, not {shown(mode)}")
     backend(accel)
     return MODES[mode](max_frame_length, accel)

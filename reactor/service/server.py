@@ -20,9 +20,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_callable, checked_instance, checked_seconds
+from reactor.auth.challenge import checked_context
 from reactor.errors import OptionError, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import MAX_FRAME_LENGTH
+from reactor.net.connections.listener import checked_limit
+from reactor.net.reactor import Reactor
 from reactor.net.sockets.addresses import format_address
 from reactor.printable import printable
 from reactor.service.catalog import Service, service_named
@@ -46,7 +50,6 @@ if TYPE_CHECKING:
         ListenerKeywords,
         ListenTcpKeywords,
         ListenUnixKeywords,
-        Reactor,
         TransportKeywords,
     )
     from reactor.net.sockets.addresses import Address, InternetAddress, UnixAddress
@@ -69,7 +72,7 @@ class Server:
     and *max_frame_length* are for the codec, see ``modes.codec_for``.  *journal* is told in one line what
     happens.  With *keys* a client has to prove that it has one of them, for *context*: ``gate`` is then a
     ServerGate, else None.  Raises OptionError for an unknown name, or a mode that is not the service's,
-    AccelUnavailable.  Loop thread only.
+    ArgumentError for what is of another kind, AccelUnavailable.  Loop thread only.
     """
 
     __slots__ = (
@@ -88,6 +91,9 @@ class Server:
         keys: KeyRing | None = None,
         context: bytes = b"",
     ) -> None:
+        checked_instance("loop", loop, Reactor, "a Reactor")
+        checked_callable("journal", journal, none=True)
+        checked_context(context)  # here, and the keys by the gate: also of a server that has none
         self.service = service if isinstance(service, Service) else service_named(service)
         self.mode = self._checked_mode(mode)
         self.codec = codec_for(self.mode, max_frame_length=max_frame_length, accel=accel)
@@ -103,7 +109,7 @@ class Server:
 
     def _checked_mode(self, mode: str | None) -> str:
         modes = self.service.modes
-        if mode in MODES and mode not in modes:
+        if isinstance(mode, str) and mode in MODES and mode not in modes:
             raise OptionError(f"the service {self.service.name!r} needs the mode {' or '.join(modes)}, not {mode}")
         return modes[0] if mode is None else mode
 
@@ -154,7 +160,7 @@ class Server:
         self._check("stream")
         if self.gate is None:
             return self._session
-        limit = options.get("max_connections")
+        limit = checked_limit(options.get("max_connections"))
         if limit is not None:
             # Else silent connections could fill the listener, which then takes in nobody for whom they make room.
             self.gate.most = max(1, min(self.gate.most, limit // 2))
@@ -194,8 +200,12 @@ class Server:
     def stop(self, grace: float = GRACE) -> None:
         """Listen no more, let the clients finish, abort those that take longer than *grace* seconds.
 
-        Returns at once; ``is_stopped`` tells when it is done.  Called again, it aborts everybody at once.
+        Returns at once; ``is_stopped`` tells when it is done.  Called again, it aborts everybody at once.  Raises
+        OptionError if *grace* is no number of seconds, 0 or more, and WrongThread; nothing is stopped then.
         """
+        checked_seconds("grace", grace, none=False, zero=True)
+        if not self._loop.is_closed():  # else there is nothing left to stop, and it may be said all the same
+            self._loop.check()
         if self.is_stopping:
             self._abort_all()
             return

@@ -21,7 +21,8 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from reactor.errors import OptionError, ReactorClosed, UsageError
+from reactor.arguments import checked_whole
+from reactor.errors import ReactorClosed, UsageError
 
 if TYPE_CHECKING:
     import threading
@@ -46,8 +47,7 @@ class Workers:
     __slots__ = ("_is_closed", "_limit", "_loop", "_queue", "_threads", "pending")
 
     def __init__(self, loop: Reactor, threads: int = THREADS) -> None:
-        if threads < 1:
-            raise OptionError(f"threads is a number of threads, at least 1, not {threads!r}")
+        checked_whole("threads", threads, 1)
         self.pending = 0
         self._loop = loop
         self._limit = threads

@@ -416,6 +416,7 @@ ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "call_at": lambda it: (it.loop.time() + 60, nothing),
     "call_every": lambda it: (60, nothing),
     "call_at_turn_end": lambda it: (nothing,),
+    "call_inside": lambda it: (nothing,),
     "add_signal_handler": lambda it: (signal.SIGUSR1, nothing),
     "remove_signal_handler": lambda it: (signal.SIGUSR1,),
     "run_until": lambda it: (lambda: True,),

@@ -55,6 +55,7 @@ METHODS: dict[str, Callable[[Loop], object]] = {
     "set_probe": lambda loop: loop.set_probe(None),
     "set_exception_handler": lambda loop: loop.set_exception_handler(None),
     "call_at_turn_end": lambda loop: loop.call_at_turn_end(print),
+    "call_inside": lambda loop: loop.call_inside(int),
     "reopen": lambda loop: loop.reopen(),
 }
 

@@ -46,7 +46,33 @@ def test_an_example_that_needs_an_argument_says_so_when_there_is_none(name: str)
     """Its first lines, which are its usage, and not a traceback."""
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert not reads_arguments_without_asking(ast.parse(text))
-    if "sys.exit(__doc__)" in text:
-        done = run_example("poll", name)
-        assert done.status == 1
-        assert done.stderr.strip() == (ast.get_docstring(ast.parse(text), clean=False) or "").strip()
+    if re.search(rf"python {name}\.py [^\[\n]", text):  # an argument that is in no brackets is needed
+        assert_shows_usage(name)
+
+
+def assert_shows_usage(name: str, *arguments: str) -> None:
+    """Its first lines, and nothing else, are told to a person, and the status is not 0."""
+    done = run_example("poll", name, *arguments)
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    usage = (ast.get_docstring(ast.parse(text), clean=False) or "").strip()
+    assert (done.status, done.stdout, done.stderr.strip()) == (1, "", usage)
+
+
+#: The examples that take arguments, and what each takes for the number of a port.
+TAKING = {
+    path.stem: line[1]
+    for path in sorted(EXAMPLES.glob("*.py"))
+    if (line := re.search(rf"python {path.stem}\.py (.+)", path.read_text(encoding="utf-8")))
+}
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_an_example_shows_its_usage_when_it_is_asked_for_help(name: str) -> None:
+    """It was a traceback: of int(), of a missing file, of an address that is none."""
+    assert_shows_usage(name, "--help")
+
+
+@pytest.mark.parametrize("name", [name for name, words in TAKING.items() if re.match(r"\[PORT\]|HOST:PORT", words)])
+def test_an_example_shows_its_usage_when_its_port_is_no_number(name: str) -> None:
+    """Whoever mistypes learns what to type."""
+    assert_shows_usage(name, "localhost:http" if TAKING[name].startswith("HOST") else "http")

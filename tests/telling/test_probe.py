@@ -109,6 +109,38 @@ def test_a_base_probe_changes_nothing(virtual: Virtual) -> None:
     assert steps == ["soon", "reader", "unwatched"]
 
 
+@pytest.mark.parametrize("verb", ["reader", "soon", "turn end"])
+def test_a_probe_that_is_torn_ends_the_run_and_loses_nothing(virtual: Virtual, verb: str) -> None:
+    """A step that asked it before it took any work was repeated forever."""
+
+    class Torn(Probe):
+        is_torn = False
+
+        @property
+        def run(self) -> Any:  # type: ignore[override]
+            if self.is_torn:
+                raise RuntimeError("torn")
+            return super().run
+
+    steps: list[str] = []
+    probe = Torn()
+    virtual.loop.set_probe(probe)
+    probe.is_torn = True
+    if verb == "reader":
+        sock = ScriptedSocket()
+        virtual.loop.add_reader(sock, steps.append, verb)
+        virtual.poller.hold(sock)
+    elif verb == "soon":
+        virtual.loop.call_soon(steps.append, verb)
+    else:
+        virtual.loop.call_at_turn_end(lambda: steps.append(verb))
+    with pytest.raises(RuntimeError, match="torn"):
+        turns(virtual.loop)
+    virtual.loop.set_probe(None)
+    turns(virtual.loop)
+    assert steps == [verb]
+
+
 @pytest.mark.parametrize("probe", [5, object(), print])
 def test_what_is_no_probe_is_refused_and_changes_nothing(probe: object) -> None:
     """A step that raised before it took any work would be repeated forever, by ``close`` too."""

@@ -23,6 +23,7 @@ import select
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 from reactor.core.polling.contract import EVENT_BOTH, Poller, bounded
+from reactor.errors import NotWatchable
 
 #: Ready descriptors that one call may return; the kernel hands out the rest, in turn, at the next.
 MAX_EVENTS = 1024
@@ -63,7 +64,14 @@ class EpollPoller(Poller):
         return ready
 
     def _watch(self, fd: int, events: int) -> None:
-        self._epoll.register(fd, KERNEL_EVENTS[events])
+        try:
+            self._epoll.register(fd, KERNEL_EVENTS[events])
+        except PermissionError as exc:
+            raise NotWatchable(
+                exc.errno,
+                f"epoll cannot watch descriptor {fd}: a regular file or a directory is always ready; read or "
+                "write it without waiting (call_soon), or take the poller poll or select",
+            ) from exc
 
     def _change(self, fd: int, events: int) -> None:
         try:

@@ -12,6 +12,7 @@ import select
 from collections.abc import Callable, Mapping
 from selectors import BaseSelector
 
+from reactor.arguments import checked_instance
 from reactor.core.polling.contract import Poller
 from reactor.errors import SelectorUnavailable
 
@@ -60,8 +61,13 @@ def available_pollers() -> list[str]:
 
 
 def poller_choice(choice: str | None, environ: Mapping[str, str]) -> str:
-    """Return the name that counts: the argument, else the environment's, else the best that there is."""
-    return choice or environ.get(VARIABLE) or available_pollers()[0]
+    """Return the name that counts: the argument, else the environment's, else the best that there is.
+
+    Raises ArgumentError for an argument that is no name.
+    """
+    if choice is None:
+        return environ.get(VARIABLE) or available_pollers()[0]
+    return checked_instance("selector", choice, str, "the name of a poller, a selectors.BaseSelector, or None")
 
 
 def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[str, str]) -> Poller:
@@ -69,7 +75,8 @@ def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[st
 
     A selector that is no ``Poller`` is dressed as one, see ``foreign``; closing the poller closes it.
 
-    Raises SelectorUnavailable for a name that this system does not have, and says which ones it has.
+    Raises SelectorUnavailable for a name that this system does not have, and says which ones it has, ArgumentError
+    for what is none of the three.
     """
     if isinstance(choice, Poller):
         return choice
@@ -79,7 +86,7 @@ def open_poller(choice: str | BaseSelector | None, ops: Ops, environ: Mapping[st
         return ForeignPoller(choice, ops.is_open)
     name = poller_choice(choice, environ)
     if name not in available_pollers():
-        source = "selector" if choice else VARIABLE
+        source = VARIABLE if choice is None else "selector"
         raise SelectorUnavailable(
             f"{source}={name!r}: this system has {', '.join(available_pollers())}; leave it out for the best"
         )

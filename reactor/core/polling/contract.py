@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from types import MappingProxyType
 
+from reactor.arguments import LARGEST_INT, shown
 from reactor.errors import OptionError
 from reactor.limits import MAX_WAIT
 
@@ -36,14 +37,17 @@ EVENT_BOTH = EVENT_READ | EVENT_WRITE
 def descriptor_of(fileobj: Any) -> int:
     """Return the descriptor of *fileobj*: an int, or an object with ``fileno()``.
 
-    Raises ValueError if it is neither or is closed (fileno() is -1), as the ``selectors`` module does.
+    Raises OptionError, a ValueError as that of the ``selectors`` module, if it is neither or is closed (fileno() is
+    -1).
     """
     try:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-    except AttributeError:
+    except (AttributeError, TypeError):  # a class has a fileno() too, which wants a self
         fd = -1
-    if not isinstance(fd, int) or fd < 0:
-        raise ValueError(f"{fileobj!r} is not an open file: give a descriptor, or an object whose fileno() is one")
+    if not isinstance(fd, int) or not 0 <= fd <= LARGEST_INT:
+        raise OptionError(
+            f"{shown(fileobj)} is not an open file: give a descriptor, or an object whose fileno() is one"
+        )
     return fd
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from reactor.arguments import LARGEST_INT, checked_whole
 from reactor.errors import OptionError, SystemLimit, WrongThread
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -91,8 +92,10 @@ class Signals:
     def add(self, signum: int, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Run ``callback(*args)`` for each *signum* from now on; replaces the callback that it had.
 
-        Raises OptionError off the main thread, and for signals that cannot be caught.
+        Raises OptionError off the main thread, for what is no number of a signal, and for signals that cannot be
+        caught.
         """
+        checked_signal(signum)
         self._open()
         if signum not in self._callbacks:
             try:
@@ -100,19 +103,23 @@ class Signals:
                 self._ops.restart_system_calls(signum)
             except (ValueError, OSError) as exc:
                 self._close_unless_needed()
-                raise OptionError(
-                    f"no handler can be set for signal {signum}: {exc}; "
-                    "only the main thread may set one, and SIGKILL and SIGSTOP cannot be caught"
-                ) from exc
+                raise OptionError(f"no handler can be set for signal {signum}: {self._reason(exc)}") from exc
             self._previous[signum] = previous
         self._callbacks[signum] = (callback, args)
+
+    def _reason(self, exc: Exception) -> str:
+        """Return why the system has set no handler: three rules, and one error for two of them."""
+        if not self._ops.is_main_thread():
+            return "only the main thread may set one"
+        return "the system lets nobody catch it" if isinstance(exc, OSError) else f"there is no such signal ({exc})"
 
     def remove(self, signum: int) -> bool:
         """Put back the handler that *signum* had before ``add``; return True if there was anything to remove.
 
-        A handler that somebody else has installed since then stays.  Raises WrongThread off the main thread;
-        nothing is changed then.
+        A handler that somebody else has installed since then stays.  Raises WrongThread off the main thread, and
+        OptionError for what is no number of a signal; nothing is changed then.
         """
+        checked_signal(signum)
         if signum not in self._callbacks:
             return False
         try:
@@ -222,3 +229,11 @@ class Signals:
         _ours.discard(pair[1].fileno())
         pair[0].close()
         pair[1].close()
+
+
+def checked_signal(signum: int) -> int:
+    """Return *signum* if it can be the number of a signal; which there are, the system says.  Raises
+    OptionError."""
+    what = "number of a signal, such as signal.SIGTERM"
+    number: int = checked_whole("signum", signum, 0, LARGEST_INT, what=what)
+    return number

@@ -21,8 +21,11 @@ import errno
 from collections.abc import Callable
 from selectors import EVENT_READ
 
+from reactor.arguments import checked_whole
 from reactor.core.polling.contract import EVENT_BOTH
+from reactor.errors import UsageError
 from reactor.limits import ACCEPT_BACKOFF, ACCEPT_BATCH
+from reactor.net.sockets.opening import check_listener
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -98,6 +101,9 @@ class Acceptor:
 
     Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` stops accepting from it
     and does not close it.  Loop thread only.
+
+    Raises ArgumentError for what is no socket, OptionError for one that does not listen or that blocks, and for a
+    *batch* that is no whole number, at least 1; UsageError if another acceptor takes from it.
     """
 
     __slots__ = (
@@ -112,6 +118,12 @@ class Acceptor:
         reserve: Reserve,
         batch: int = ACCEPT_BATCH,
     ) -> None:
+        checked_whole("batch", batch, 1)
+        check_listener(listener)
+        key = host.registry.key_of(listener.fileno())
+        owner = getattr(key.data.reader, "__self__", None) if key is not None else None
+        if isinstance(owner, Acceptor) and key is not None and key.fileobj is listener:
+            raise UsageError(f"{listener!r} has an acceptor already: close that one first")
         self._host = host
         self._listener = listener
         self._callback = callback

@@ -26,6 +26,7 @@ from collections import deque
 from functools import partial
 from types import GenericAlias
 
+from reactor.arguments import checked_seconds
 from reactor.errors import (
     AddressError,
     ConnectCancelled,
@@ -47,7 +48,7 @@ from reactor.net.sockets.addresses import (
     numeric_family,
     scoped_address,
 )
-from reactor.net.sockets.options import DEFAULT_OPTIONS, SocketOptions, checked_seconds
+from reactor.net.sockets.options import DEFAULT_OPTIONS, SocketOptions
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -139,7 +140,7 @@ class Connector(Generic[P, S]):
         self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
         self.stream: S | None = None
-        self.protocol: P = checked_protocol(factory(), factory, kind)
+        self.protocol: P = checked_protocol(shared.loop.call_inside(factory), factory, kind)
         self.state = "resolving"
         self._deadline: Timer | None = None
         if isinstance(goal, tuple):
@@ -315,12 +316,8 @@ def _checked_local(
 
 def _checked_delay(timeout: float | None, attempt_delay: float) -> float:
     checked_seconds("timeout", timeout)
-    try:
-        if attempt_delay + 0.0 >= 0:
-            return attempt_delay
-    except (TypeError, OverflowError):
-        pass
-    raise OptionError(f"attempt_delay is a number of seconds, 0 or more, not {attempt_delay!r}")
+    delay: float = checked_seconds("attempt_delay", attempt_delay, none=False, zero=True)
+    return delay
 
 
 def _targets_of(destination: list[Target] | str | bytes) -> list[Target]:

@@ -17,12 +17,12 @@ import sys
 from socket import SOCK_SEQPACKET
 from types import GenericAlias
 
-from reactor.errors import OptionError, SystemLimit
+from reactor.arguments import checked_seconds, checked_whole
+from reactor.errors import SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.connections.factories import MESSAGES, STREAM, Kind, checked_protocol
 from reactor.net.sockets.addresses import checked_unix_path, format_address
 from reactor.net.sockets.opening import remove_unix_path
-from reactor.net.sockets.options import checked_seconds
 from reactor.net.stream.stream import Stream
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -239,9 +239,8 @@ class Listener(Generic[A_co]):
 
 def checked_limit(limit: int | None) -> int | None:
     """Return *limit* if it can be a ``max_connections``.  Raises OptionError."""
-    if limit is not None and not (isinstance(limit, int) and limit >= 1):
-        raise OptionError(f"max_connections is a whole number, at least 1, or None for no limit, not {limit!r}")
-    return limit
+    checked: int | None = checked_whole("max_connections", limit, 1, none=True)
+    return checked
 
 
 def transport_for(kind: int) -> Any:

@@ -80,6 +80,7 @@ class DatagramEndpoint(MulticastMember, Transport):
     )  # fmt: skip
 
     unit = "datagram"
+    receiver = "datagram_received"
 
     def __init__(
         self,

@@ -15,7 +15,8 @@ import errno
 import socket
 import struct
 
-from reactor.errors import AddressError, BindFailed, OptionError, os_error_text
+from reactor.arguments import LARGEST_INT, checked_flag, checked_whole, shown
+from reactor.errors import AddressError, BindFailed, os_error_text
 from reactor.net.sockets.addresses import numeric_family
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -76,8 +77,11 @@ class MulticastMember:
         Raises OptionError, BindFailed, WrongThread and ReactorClosed.
         """
         self._shared.loop.check()
-        if hops is not None:
-            check_distance(hops)  # before the interface is changed: a refused call changes nothing
+        # All of them before the interface is changed: a refused call changes nothing.
+        checked_interface(interface)
+        checked_whole("hops", hops, 0, 255, none=True)
+        if loop is not None:
+            loop = checked_flag("loop", loop)
         if interface is not None:
             set_interface(self._shared.ops, self.sock, interface)
         if hops is not None:
@@ -112,19 +116,13 @@ def set_interface(ops: Ops, sock: socket.socket, interface: Interface) -> None:
 
 def set_distance(sock: socket.socket, hops: int) -> None:
     """Let multicast datagrams pass *hops* - 1 routers, 0 to 255; 1 is this network, the default; 0 this machine."""
-    check_distance(hops)
+    checked_whole("hops", hops, 0, 255)
     sock.setsockopt(LEVEL[sock.family], DISTANCE[sock.family], hops)
-
-
-def check_distance(hops: int) -> None:
-    """Raise OptionError unless *hops* is a distance that both families know."""
-    if not isinstance(hops, int) or not 0 <= hops <= 255:
-        raise OptionError(f"hops is 0 to 255, not {hops!r}")
 
 
 def set_loop(sock: socket.socket, flag: bool) -> None:
     """Let multicast datagrams come back to the members on this machine, or not; the default is yes."""
-    sock.setsockopt(LEVEL[sock.family], LOOP[sock.family], int(bool(flag)))
+    sock.setsockopt(LEVEL[sock.family], LOOP[sock.family], int(checked_flag("loop", flag)))
 
 
 def _change_membership(
@@ -135,15 +133,23 @@ def _change_membership(
     group: str,
     interface: Interface,
 ) -> None:
-    family = numeric_family(group)
+    checked_interface(interface)
+    family = numeric_family(group) if isinstance(group, str) else 0
     raw = socket.inet_pton(family, group.partition("%")[0]) if family else b"\0"
     if not (raw[0] == 0xFF if family == socket.AF_INET6 else 224 <= raw[0] <= 239):
-        raise AddressError(f"{group!r} is no multicast address: take one of 224.0.0.0/4 or ff00::/8")
+        raise AddressError(f"{shown(group)} is no multicast address: take one of 224.0.0.0/4 or ff00::/8")
     known = socket.AddressFamily(family)
     try:
         sock.setsockopt(LEVEL[known], options[known], _request(ops, family, raw, interface))
     except OSError as exc:
         _refuse(f"{verb} {group} on {interface or 'the default interface'}", exc)
+
+
+def checked_interface(interface: Interface) -> Interface:
+    """Return *interface* if it can be one.  Raises OptionError."""
+    if not isinstance(interface, str):
+        checked_whole("interface", interface, 0, LARGEST_INT, what="number, a name or an IPv4 address", none=True)
+    return interface
 
 
 def _request(ops: Ops, family: int, group: bytes, interface: Interface) -> bytes:

@@ -34,7 +34,8 @@ import sys
 from collections import deque
 from selectors import EVENT_WRITE
 
-from reactor.errors import MessageTooLong, OptionError, PayloadRefused, TransportClosed
+from reactor.arguments import checked_whole
+from reactor.errors import MessageTooLong, PayloadRefused, TransportClosed
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import DATAGRAM_BATCH, SCRATCH_BYTES, STREAM_SECONDS
 from reactor.net.stream.outgoing import NO_SIGNAL, frozen
@@ -93,6 +94,7 @@ class MessageStream(Transport):
     __slots__ = ("_buffer", "_limit", "_pending_bytes", "_queue")
 
     unit = "message"
+    receiver = "message_received"
 
     def __init__(
         self,
@@ -104,8 +106,7 @@ class MessageStream(Transport):
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
         limit: int = getattr(protocol, "max_message_size", SCRATCH_BYTES)
-        if not limit >= 1:
-            raise OptionError(f"max_message_size is a positive number of bytes, not {limit!r}")
+        checked_whole("max_message_size", limit, 1, what="number of bytes")
         super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         self._limit = limit
         # Messages rest in the buffer only until they are handed on, so all streams can share one; but a longer

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from reactor.errors import OptionError
+from reactor.arguments import checked_seconds, checked_whole
 from reactor.limits import NAME_CACHE_ENTRIES, NAME_LIFETIME, NAME_NEGATIVE_LIFETIME
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -32,7 +32,7 @@ class NameCache:
     there is none.
 
     A lifetime of 0 remembers nothing of that kind.  Changing a lifetime concerns what is put in later.  Raises
-    OptionError for a negative number.
+    OptionError for what is no number, or a negative one.
     """
 
     __slots__ = ("_entries", "capacity", "hits", "lifetime", "misses", "negative_lifetime")
@@ -43,14 +43,9 @@ class NameCache:
         negative_lifetime: float = NAME_NEGATIVE_LIFETIME,
         capacity: int = NAME_CACHE_ENTRIES,
     ) -> None:
-        if not (lifetime >= 0 and negative_lifetime >= 0 and capacity >= 0):
-            raise OptionError(
-                "lifetimes are seconds and capacity is a number of entries, none of them negative, not "
-                f"{lifetime!r}, {negative_lifetime!r} and {capacity!r}"
-            )
-        self.lifetime = lifetime
-        self.negative_lifetime = negative_lifetime
-        self.capacity = capacity
+        self.lifetime = checked_seconds("lifetime", lifetime, none=False, zero=True)
+        self.negative_lifetime = checked_seconds("negative_lifetime", negative_lifetime, none=False, zero=True)
+        self.capacity = checked_whole("capacity", capacity)
         #: How often ``get`` found an answer, and how often it did not.
         self.hits = self.misses = 0
         #: The answers, and until when each is believed; the one used last is the last.

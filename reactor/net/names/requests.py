@@ -21,6 +21,7 @@ from __future__ import annotations
 import socket
 from functools import partial
 
+from reactor.arguments import LARGEST_INT, checked_whole
 from reactor.errors import AddressError
 from reactor.limits import MAX_HOST_NAME
 from reactor.net.names.failures import HOST, NAME, SERVICE, Kind, no_data
@@ -105,9 +106,9 @@ def targets(hosts: HostTable, host: str | None, port: int, family: int, kind: in
 
 def gethostbyname(hosts: HostTable, host: str) -> Request:
     """socket.gethostbyname: the first IPv4 address, as text."""
-    if host in SPECIAL:
+    if isinstance(host, str) and host in SPECIAL:
         return _given(NAME, host, SPECIAL[host])
-    return _addresses(hosts, host, 0, socket.AF_INET, socket.SOCK_STREAM, 0, 0, _first_host)
+    return _addresses(hosts, checked_name(host), 0, socket.AF_INET, socket.SOCK_STREAM, 0, 0, _first_host)
 
 
 def _addresses(
@@ -120,6 +121,8 @@ def _addresses(
     flags: int,
     finish: Callable[[Any], Any],
 ) -> Request:
+    for hint, number in (("family", family), ("kind", kind), ("proto", proto), ("flags", flags)):
+        checked_whole(hint, number, 0, LARGEST_INT)
     name = None if host is None else _folded(checked_name(host))
     numbers = hosts.numbers(name)
     is_number = name is None or numbers is not None or numeric_family(name) != 0
@@ -193,6 +196,7 @@ def getnameinfo(hosts: HostTable, address: Any, flags: int) -> Request:
     if not (isinstance(address, tuple) and 2 <= len(address) <= 4 and numeric_family(checked_host(address[0]))):
         raise AddressError(f"a socket address is (numeric host, port), or with flow and scope, not {address!r}")
     host, port = address[0], checked_port(address[1])
+    checked_whole("flags", flags, 0, LARGEST_INT)
     names = [] if flags & socket.NI_NUMERICHOST else hosts.names(host)
     if names:
         flags = flags & ~socket.NI_NAMEREQD | socket.NI_NUMERICHOST

@@ -28,7 +28,8 @@ import errno
 import socket
 from collections import deque
 
-from reactor.errors import OptionError, ReactorClosed
+from reactor.arguments import checked_callable, checked_instance, checked_seconds, checked_whole
+from reactor.errors import ReactorClosed
 from reactor.limits import RESOLVER_QUEUE, RESOLVER_THREADS
 from reactor.net.names import requests
 from reactor.net.names.cache import NameCache
@@ -36,7 +37,7 @@ from reactor.net.names.failures import is_lasting
 from reactor.net.names.host_table import HostTable
 from reactor.net.names.lookup import Lookup, Question
 from reactor.net.names.requests import Request
-from reactor.net.sockets.options import checked_seconds
+from reactor.net.sockets.addresses import checked_host
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -83,17 +84,18 @@ class Resolver:
     function of that name returns.  *callback* is given the result from the loop, once, unless the look-up is
     cancelled; a failure is a result, a LookupFailed that is a ``socket.gaierror`` or ``socket.herror`` as well.
     *timeout* seconds bound it; None: no bound.  Each raises AddressError for what is no name, address or port,
-    OptionError for a timeout that is not positive, WrongThread, and ReactorClosed.
+    OptionError for a timeout that is not positive or a hint that is no number, ArgumentError for a callback that
+    cannot be called, WrongThread, and ReactorClosed.
 
     ``hosts`` are names with addresses of the program's own, see ``HostTable``; ``cache`` is what has been answered
     and may be replaced by a ``NameCache`` with other lifetimes; ``threads`` is how many may ask at a time.
     """
 
-    __slots__ = ("_questions", "_shared", "_threads", "_waiting", "_workers", "cache", "hosts")
+    __slots__ = ("_cache", "_questions", "_shared", "_threads", "_waiting", "_workers", "hosts")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self.cache = NameCache()
+        self._cache = NameCache()
         self.hosts = HostTable()
         self._threads = RESOLVER_THREADS
         #: Every question without an answer, and those of them that no thread has begun to ask.
@@ -109,9 +111,18 @@ class Resolver:
     @threads.setter
     def threads(self, number: int) -> None:
         self._shared.loop.check()
-        if not (isinstance(number, int) and number >= 1):
-            raise OptionError(f"threads is a whole number, at least 1, not {number!r}")
-        self._threads = number
+        self._threads = checked_whole("threads", number, 1)
+
+    @property
+    def cache(self) -> NameCache:
+        """What has been answered, as long as it is believed.  Setting raises ArgumentError for what is no
+        NameCache, WrongThread, and ReactorClosed."""
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: NameCache) -> None:
+        self._shared.loop.check()
+        self._cache = checked_instance("cache", cache, NameCache, "a NameCache")
 
     # -- from a name to addresses ------------------------------------------------------------------------------
 
@@ -220,9 +231,9 @@ class Resolver:
     # -- what is known -----------------------------------------------------------------------------------------
 
     def forget(self, host: str) -> None:
-        """Forget what was answered about *host*: it turned out to be of no use."""
+        """Forget what was answered about *host*: it turned out to be of no use.  Raises AddressError."""
         self._shared.loop.check()
-        name = host.lower()
+        name = checked_host(host).lower()
         self.cache.discard(lambda key: key[0] == name)
 
     def _begin(self, request: Request, timeout: float | None, callback: Callback) -> Lookup:
@@ -230,6 +241,7 @@ class Resolver:
         loop = self._shared.loop
         loop.check()
         checked_seconds("timeout", timeout)
+        checked_callable("callback", callback, none=True)
         lookup = Lookup(loop, request, callback)
         # From the loop also where the answer is known: a callback that sometimes comes before the call returns, and
         # sometimes after it, is a trap for its writer.

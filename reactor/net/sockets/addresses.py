@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 
+from reactor.arguments import shown
 from reactor.errors import AddressError
 from reactor.printable import printable
 
@@ -111,7 +112,7 @@ def _parse_port(text: str, port: str) -> int:
 def checked_port(port: int) -> int:
     """Return *port* if it is an int from 0 to 65535, else raise AddressError."""
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise AddressError(f"a port is an int from 0 to 65535 (0: the system chooses), not {port!r}")
+        raise AddressError(f"a port is an int from 0 to 65535 (0: the system chooses), not {shown(port)}")
     return port
 
 
@@ -121,7 +122,7 @@ def checked_host(host: str) -> str:
     A NUL byte is refused: getaddrinfo(3) would end the name there and look up another one than was asked for.
     """
     if not isinstance(host, str) or not host or "\0" in host:
-        raise AddressError(f"a host is a name or a numeric address, not {host!r}")
+        raise AddressError(f"a host is a name or a numeric address, not {shown(host)}")
     return host
 
 
@@ -158,11 +159,14 @@ def scoped_address(address: Any, interface_index: Callable[[str], int]) -> Any:
 def checked_unix_path(path: str | bytes | os.PathLike[str]) -> str | bytes:
     """Return *path* as the system's calls want it: "@name" becomes the abstract name "\\0name".
 
-    Raises AddressError if it is empty, has a NUL byte in it, or does not fit into ``sun_path``.  A file whose name
-    begins with "@" is written "./@name".
+    Raises AddressError if it is no path, is empty, has a NUL byte in it, or does not fit into ``sun_path``.  A file
+    whose name begins with "@" is written "./@name".
     """
-    text: str | bytes = os.fspath(path)
-    raw = os.fsencode(text)
+    try:
+        text: str | bytes = os.fspath(path)
+        raw = os.fsencode(text)
+    except (TypeError, UnicodeEncodeError):  # a lone surrogate that no file name was decoded to
+        raise AddressError(f"the path of a Unix socket is text, bytes or a Path, not {shown(path)}") from None
     if not raw.strip(b"@\0"):
         raise AddressError(f"a Unix socket needs a path or an abstract name, not {path!r}")
     if raw[:1] in (b"@", b"\0"):

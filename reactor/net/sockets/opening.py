@@ -20,7 +20,8 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 
-from reactor.errors import AddressError, BindFailed, OptionError, ResolutionFailed, os_error_text
+from reactor.arguments import LARGEST_INT, checked_flag, checked_whole, shown
+from reactor.errors import AddressError, ArgumentError, BindFailed, OptionError, ResolutionFailed, os_error_text
 from reactor.net.sockets.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
 from reactor.net.sockets.options import (
     DEFAULT_OPTIONS,
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
     Target = tuple[int, int, int, Any]
 
 __all__ = [
-    "DEFAULT_OPTIONS", "PeerCredentials", "SocketOptions", "adopted_socket", "open_datagram_socket",
-    "open_tcp_listeners", "open_unix_listener", "peer_credentials", "remove_unix_path", "set_reset_on_close",
+    "DEFAULT_OPTIONS", "PeerCredentials", "SocketOptions", "adopted_socket", "check_listener",
+    "open_datagram_socket", "open_tcp_listeners", "open_unix_listener", "peer_credentials", "remove_unix_path",
+    "set_reset_on_close",
 ]  # fmt: skip
 
 #: How often a common free port for several addresses is looked for before giving up.
@@ -80,18 +82,16 @@ def open_tcp_listeners(
     Raises BindFailed (errno of socket(2), bind(2) or listen(2)), ResolutionFailed, OptionError, AddressError.
     """
     checked_port(port)
-    _check_backlog(backlog)
-    if addresses is None and not host:
+    checked_whole("backlog", backlog, 0, LARGEST_INT)
+    if dual_stack is not None:
+        dual_stack = checked_flag("dual_stack", dual_stack)
+    is_everywhere = host is None or (isinstance(host, str) and not host)
+    if addresses is None and is_everywhere:
         return _listen_everywhere(ops, port, backlog, options, dual_stack)
     if addresses is None:
         addresses = _look_up(ops, checked_host(host or ""), port, socket.SOCK_STREAM)
     targets = list(dict.fromkeys((family, _with_port(address, port)) for family, _, _, address in addresses))
     return _listen_on_all(ops, targets, backlog, options, bool(dual_stack))
-
-
-def _check_backlog(backlog: int) -> None:
-    if not (isinstance(backlog, int) and 0 <= backlog < 2**31):
-        raise OptionError(f"backlog is the number of connections that may wait, 0 or more, not {backlog!r}")
 
 
 def _look_up(ops: Ops, host: str | None, port: int, kind: int) -> list[Target]:
@@ -253,9 +253,9 @@ def open_unix_listener(
     BindFailed.  Raises AddressError for a path that the system cannot take.
     """
     target = checked_unix_path(path)
-    _check_backlog(backlog)
-    if mode is not None and not (isinstance(mode, int) and 0 <= mode <= 0o777):
-        raise OptionError(f"mode is permissions such as 0o660, at most 0o777, or None, not {mode!r}")
+    checked_whole("backlog", backlog, 0, LARGEST_INT)
+    checked_flag("replace_stale", replace_stale)
+    checked_whole("mode", mode, 0, 0o777, what="number: permissions such as 0o660", none=True)
 
     def set_up(sock: socket.socket) -> None:
         options.apply_listener(sock)
@@ -372,12 +372,22 @@ def _connect_datagrams(ops: Ops, sock: socket.socket, local: Any, remote: Any) -
 
 
 def adopted_socket(
-    ops: Ops, sock: socket.socket | int, kinds: tuple[int, ...], options: SocketOptions | None = None
+    ops: Ops,
+    sock: socket.socket | int,
+    kinds: tuple[int, ...],
+    options: SocketOptions | None = None,
+    *,
+    must_listen: bool = False,
 ) -> socket.socket:
     """Return *sock*, or the socket of that descriptor, non-blocking and with *options*, if it is of one of *kinds*.
 
-    Raises OptionError if it is of another kind, and OSError for what is no socket; it stays its owner's then.
+    Raises ArgumentError for what is neither, OptionError if it is of another kind, or the number is none of a
+    descriptor, and OSError for what is no socket; it stays its owner's then.
     """
+    if isinstance(sock, int):
+        checked_whole("sock", sock, 0, LARGEST_INT, what="number of a descriptor")
+    elif not all(hasattr(sock, name) for name in ("fileno", "setblocking", "type")):
+        raise ArgumentError(f"sock is a socket, or the descriptor of one, not {shown(sock)}")
     adopted = ops.socket_from_fd(sock) if isinstance(sock, int) else sock
     try:
         if adopted.type not in kinds:
@@ -386,6 +396,8 @@ def adopted_socket(
                 f"a socket of kind {wanted} is needed here, not {socket.SocketKind(adopted.type).name}"
             )
         adopted.setblocking(False)
+        if must_listen:
+            check_listener(adopted)
         if options is not None:
             options.apply_stream(adopted)
     except BaseException:
@@ -393,3 +405,15 @@ def adopted_socket(
             adopted.detach()  # else the socket object closes the caller's descriptor when it is collected
         raise
     return adopted
+
+
+def check_listener(listener: Any) -> None:
+    """Raise ArgumentError, or OptionError, unless connections can be taken from *listener* without waiting."""
+    if not all(hasattr(listener, name) for name in ("accept", "fileno", "gettimeout")):
+        raise ArgumentError(f"a listener is a listening socket, not {shown(listener)}")
+    if listener.gettimeout() != 0:
+        # When its queue is empty accept(2) waits for the next client, and with it the whole loop.
+        raise OptionError("a listener must not block the loop: call its setblocking(False) first")
+    is_real = isinstance(listener, socket.socket) and listener.fileno() >= 0
+    if is_real and not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise OptionError(f"{listener!r} does not listen: call its listen() first")

@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 
+from reactor.arguments import LARGEST_INT, checked_flag, checked_whole
 from reactor.errors import ArgumentError, OptionError, os_error_text
 from reactor.limits import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL
 
@@ -91,14 +92,14 @@ class SocketOptions:
         send_buffer: int | None = None,
         broadcast: bool = False,
     ) -> None:
-        self.nodelay = _checked_flag("nodelay", nodelay)
+        self.nodelay = checked_flag("nodelay", nodelay)
         self.keepalive = _checked_keepalive(keepalive)
         self.user_timeout = _checked_timeout(user_timeout)
-        self.reuse_address = None if reuse_address is None else _checked_flag("reuse_address", reuse_address)
-        self.reuse_port = _checked_flag("reuse_port", reuse_port)
+        self.reuse_address = None if reuse_address is None else checked_flag("reuse_address", reuse_address)
+        self.reuse_port = checked_flag("reuse_port", reuse_port)
         self.receive_buffer = _checked_size("receive_buffer", receive_buffer)
         self.send_buffer = _checked_size("send_buffer", send_buffer)
-        self.broadcast = _checked_flag("broadcast", broadcast)
+        self.broadcast = checked_flag("broadcast", broadcast)
         self._tables: dict[int, tuple[Setting, ...]] = {}
         if reuse_port and not hasattr(socket, "SO_REUSEPORT"):
             raise OptionError("reuse_port: this system has no SO_REUSEPORT; use one listener, and share its socket")
@@ -241,28 +242,8 @@ def _checked_timeout(timeout: float | None) -> float | None:
 
 
 def _checked_size(name: str, size: int | None) -> int | None:
-    if size is not None and not (isinstance(size, int) and 0 < size < 2**31):
-        raise OptionError(f"{name} is a positive number of bytes below 2**31, or None, not {size!r}")
-    return size
-
-
-def _checked_flag(name: str, flag: bool) -> bool:
-    if not (isinstance(flag, int) and flag in (0, 1)):  # "no" is true in Python
-        raise OptionError(f"{name} is True or False, not {flag!r}")
-    return bool(flag)
-
-
-def checked_seconds(name: str, seconds: float | None) -> float | None:
-    """Return *seconds*, the value of keyword *name*, if it is None or a positive number.  Raises OptionError."""
-    if seconds is None:
-        return None
-    try:
-        # The sum refuses what could not be added to the clock's instant later: text, and 10**400.  NaN is not > 0.
-        if seconds + 0.0 > 0:
-            return seconds
-    except (TypeError, OverflowError):
-        pass
-    raise OptionError(f"{name} is a positive number of seconds or None, not {seconds!r}")
+    checked: int | None = checked_whole(name, size, 1, LARGEST_INT, what="number of bytes", none=True)
+    return checked
 
 
 #: What sockets have unless they are told otherwise.

@@ -20,8 +20,9 @@ Loop thread.  ``fail`` and ``set_idle_timeout`` are ``transport``'s.  Read next:
 
 from __future__ import annotations
 
+from reactor.arguments import checked_callable, checked_instance, checked_seconds
+from reactor.core.loop import Loop
 from reactor.errors import OperationTimeout, OptionError
-from reactor.net.sockets.options import checked_seconds
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -29,21 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reactor.core.handles import Timer
-    from reactor.core.loop import Loop
 
 
 class Deadline:
     """Calls ``missed(exc)`` with an OperationTimeout unless *what*, a piece of a sentence, has come in time.
 
     It is not running when it is made, nor after it was missed.  ``start`` and ``stop`` raise WrongThread in another
-    thread than the loop's, and change nothing.
+    thread than the loop's, and change nothing.  Raises ArgumentError if *loop* is no reactor, or *missed* cannot be
+    called.
     """
 
     __slots__ = ("_loop", "_missed", "_timeout", "_timer", "what")
 
     def __init__(self, loop: Loop, missed: Callable[[OperationTimeout], object], what: str = "a reply") -> None:
-        self._loop = loop
-        self._missed = missed
+        self._loop = checked_instance("loop", loop, Loop, "a Reactor")
+        self._missed = checked_callable("missed", missed)
         self._timer: Timer | None = None
         self._timeout = 0.0
         self.what = what

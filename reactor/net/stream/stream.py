@@ -33,6 +33,7 @@ from functools import partial
 from itertools import islice
 from selectors import EVENT_READ, EVENT_WRITE
 
+from reactor.arguments import not_iterable
 from reactor.errors import TransportClosed, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.framing.seam import RAW, UNKNOWN
@@ -45,6 +46,7 @@ from reactor.limits import (
     TURN_BYTES,
     TURN_FRAMES,
 )
+from reactor.net.protocol import FramedProtocol
 from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 from reactor.net.stream.outgoing import NO_SIGNAL, frozen, transmit
 from reactor.net.stream.transport import Transport
@@ -110,14 +112,25 @@ class Stream(Transport):
     # -- who is told, and how ----------------------------------------------------------------------------------
 
     def set_protocol(self, protocol: StreamProtocol) -> None:
-        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
+        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again.
+
+        As in asyncio, whoever wants *protocol* to hear of its transport calls ``protocol.connection_made(stream)``
+        himself, after this or before.  A FramedProtocol that has never heard it is given what it cannot do without,
+        the transport and a decoder, and nothing that a subclass does in its own ``connection_made``.  Raises
+        UsageError for what is no stream protocol, and for a FramedProtocol without a codec.
+        """
         if not self._is_lost:
             self._shared.loop.check()
             buffers = buffers_of(protocol)
+            unmade = protocol if isinstance(protocol, FramedProtocol) and not hasattr(protocol, "_link") else None
+            if unmade is not None and not hasattr(protocol, "codec"):
+                raise UsageError(f"{type(protocol).__name__} has no codec: set one, as codec = LengthPrefixed(4)")
             self._protocol = protocol
             self._cut_format = UNKNOWN
             self.outbox = self.outbox.succeed()
             self.receive_into(buffers)
+            if unmade is not None:
+                FramedProtocol.connection_made(unmade, self)
 
     def outbox_for(self, protocol: Any, codec: Codec) -> Outbox:
         """Return where *protocol* may put payloads, of which this stream makes frames with *codec*.
@@ -279,7 +292,7 @@ class Stream(Transport):
         """Hand *data* on as if it had just arrived: what somebody who read from this connection before has left."""
         if not self._is_closing:
             self._shared.loop.check()
-            self.arrived(data)
+            self._shared.loop.call_inside(self.arrived, data)
 
     def end_arrived(self, size: int) -> None:
         """The end of the stream has arrived (0), or an error: a negative errno."""
@@ -538,7 +551,10 @@ class Stream(Transport):
 
     def writelines(self, buffers: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send all of *buffers* in one piece; otherwise as ``write``.  If it raises, none of them is sent."""
-        pieces = list(filter(None, map(frozen, buffers)))
+        try:
+            pieces = list(filter(None, map(frozen, buffers)))
+        except TypeError as exc:
+            raise not_iterable("buffers", buffers, exc) from None
         if self._is_write_ended:
             self._refuse_write()
             return

@@ -32,7 +32,8 @@ import socket
 from abc import ABC, abstractmethod
 from selectors import EVENT_READ, EVENT_WRITE
 
-from reactor.errors import IdleTimeout, OptionError, PeerError, WriteBufferFull
+from reactor.arguments import checked_instance, checked_seconds, checked_whole, shown
+from reactor.errors import IdleTimeout, OptionError, PeerError, UsageError, WriteBufferFull
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.net.sockets.addresses import compact_address, expanded_address, format_address
 from reactor.net.sockets.opening import peer_credentials, set_reset_on_close
@@ -57,6 +58,9 @@ class Transport(ABC):
 
     #: What moves on it, for people.
     unit = "byte"
+
+    #: The method of a protocol that is given what arrives.
+    receiver = "data_received"
 
     def __init__(
         self,
@@ -107,9 +111,14 @@ class Transport(ABC):
         return self._protocol
 
     def set_protocol(self, protocol: Any) -> None:
-        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again."""
+        """Have *protocol* told what happens from now on.  ``connection_made`` is not called again.
+
+        Raises UsageError if it has no method to receive with.
+        """
         if not self._is_lost:
             self._shared.loop.check()
+            if not hasattr(protocol, self.receiver):
+                raise UsageError(f"{shown(protocol)} has no {self.receiver}(): it is no protocol for this")
             self._protocol = protocol
 
     def is_closing(self) -> bool:
@@ -195,9 +204,9 @@ class Transport(ABC):
     # -- how long a peer may be silent -------------------------------------------------------------------------
 
     def set_idle_timeout(self, timeout: float | None) -> None:
-        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait for ever."""
-        if timeout is not None and not timeout > 0:
-            raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
+        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait for ever.  Raises
+        OptionError."""
+        checked_seconds("timeout", timeout)
         if not self._is_lost:
             self._shared.loop.check()
             # Made first: if it is refused, the old one goes on.
@@ -224,6 +233,8 @@ class Transport(ABC):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the watermarks in bytes; as in asyncio, low defaults to a quarter of high.  Raises OptionError."""
+        checked_whole("high", high, what="number of bytes", none=True)
+        checked_whole("low", low, what="number of bytes", none=True)
         if high is None:
             high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
         if low is None:
@@ -351,8 +362,10 @@ class Transport(ABC):
     def fail(self, exc: PeerError) -> None:
         """End because the peer broke the protocol: count it and say so in one line.
 
-        Replies to what it sent before that still leave, as far as the kernel takes them at once.
+        Replies to what it sent before that still leave, as far as the kernel takes them at once.  Raises
+        ArgumentError for what is no exception: ``abort`` ends without one.
         """
+        checked_instance("exc", exc, BaseException, "the PeerError that says what was wrong")
         if self._is_lost:
             return
         self._shared.loop.check()
@@ -437,7 +450,7 @@ class Transport(ABC):
         method: Any = name
         try:
             method = getattr(self._protocol, name)
-            return method(*args)
+            return self._shared.loop.call_inside(method, *args)
         except BaseException as exc:
             self._on_raised(exc, method)
             return True

@@ -26,13 +26,15 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from reactor.arguments import checked_seconds
+from reactor.auth.challenge import checked_context
 from reactor.errors import (
     ConnectionFailure,
     IdleTimeout,
     MessageMalformed,
-    OptionError,
     PeerError,
     ReactorError,
+    UsageError,
     os_error_text,
 )
 from reactor.framing.length import LengthPrefixed
@@ -40,7 +42,7 @@ from reactor.limits import CONNECT_TIMEOUT
 from reactor.net.protocol import FramedProtocol
 from reactor.net.stream.sendfile import FileSender
 from reactor.service.counters import counted
-from reactor.service.gate import abort_connecting, client_factory
+from reactor.service.gate import abort_connecting, checked_keys, client_factory
 from reactor.service.upload import messages
 from reactor.service.upload.messages import (
     DATA_BYTES,
@@ -125,8 +127,9 @@ class UploadClient(FramedProtocol):
         keys: KeyRing | None = None,
         context: bytes = b"",
     ) -> None:
-        if not timeout > 0:
-            raise OptionError(f"timeout is a positive number of seconds, not {timeout!r}")
+        checked_seconds("timeout", timeout, none=False)
+        checked_keys(keys)
+        checked_context(context)
         self.codec = LengthPrefixed(4, max_frame_length=FRAME_BYTES)
         self.workers = Workers(loop, THREADS)
         self.sendings = [Sending(self, source) for source in sources_of(paths)]
@@ -162,7 +165,12 @@ class UploadClient(FramedProtocol):
         self, address: tuple[str, int] | str | bytes, **options: Unpack[ConnectTcpKeywords]
     ) -> Connector:
         """Connect to ``(host, port)`` or to a Unix path; options and errors are those of
-        ``Reactor.connect_tcp``."""
+        ``Reactor.connect_tcp``.
+
+        Once: raises UsageError if it connects, is connected, or is over.
+        """
+        if self._connector is not None:
+            raise UsageError("this client has its connection, or had it: make a new one")
         options.setdefault("timeout", min(self._timeout, CONNECT_TIMEOUT))
         factory = client_factory(self._loop, self, self._keys, self._context, self._timeout)
         if isinstance(address, tuple):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from reactor.errors import OptionError
+from reactor.arguments import checked_instance, checked_seconds, checked_whole
 from reactor.service.catalog import Service
 from reactor.service.counters import ServerCounters, counted, size_text
 from reactor.service.server import GRACE, Server
@@ -106,8 +106,10 @@ class UploadServer(Server):
         keys: KeyRing | None = None,
         context: bytes = b"",
     ) -> None:
-        if not (idle_timeout > 0 and expiry > 0):
-            raise OptionError("idle_timeout and expiry are positive numbers of seconds")
+        checked_seconds("idle_timeout", idle_timeout, none=False)
+        checked_seconds("expiry", expiry, none=False)
+        checked_instance("store", store, Store, "a Store")
+        checked_whole("threads", threads, 1)
         super().__init__(
             loop, UPLOAD, mode="framed", accel=accel, max_frame_length=FRAME_BYTES, journal=journal, keys=keys,
             context=context,
@@ -132,7 +134,7 @@ class UploadServer(Server):
     def _factory(self, options: ListenerKeywords) -> StreamFactory:
         """As ``Server._factory``; the idle timeout is taken out of *options*, since the sessions keep it, and a
         limit is put in."""
-        self.idle_timeout = options.pop("idle_timeout", None) or self.idle_timeout
+        self.idle_timeout = checked_seconds("idle_timeout", options.pop("idle_timeout", None)) or self.idle_timeout
         if options.get("max_connections") is None:
             options["max_connections"] = MAX_CONNECTIONS
         return super()._factory(options)

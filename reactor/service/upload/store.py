@@ -35,6 +35,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_whole
 from reactor.errors import OptionError, StoreUnavailable, os_error_text
 from reactor.service.upload.disk import FOLDER, PLAIN, Disk
 from reactor.service.upload.existing import Existing, Known
@@ -102,8 +103,8 @@ class Store:
         disk: Disk | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if quota_bytes < 0 or max_files < 1:
-            raise OptionError(f"no room for anything: {quota_bytes} bytes in {max_files} files")
+        checked_whole("quota_bytes", quota_bytes, what="number of bytes")
+        checked_whole("max_files", max_files, 1)
         self.directory = directory
         self.overwrite = overwrite
         self.ledger = Ledger(quota_bytes, max_files)

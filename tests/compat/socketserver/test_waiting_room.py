@@ -118,7 +118,7 @@ def test_a_guest_that_cannot_be_watched_leaves_at_once(
     guest = Guest(pair[0])
     room.room.enter(guest)
     assert room.next() == (guest, Left.REFUSED)
-    assert "cannot be watched: ValueError" in caplog.text
+    assert "cannot be watched: OptionError" in caplog.text
 
 
 def test_a_guest_that_holds_bytes_itself_leaves_at_once(room: Room, pair: Pair) -> None:
