@@ -10,7 +10,7 @@ the same order, and the tests put both through the same scripts.  Two things are
   corked.  Then each meets the same fate as alone: sent, queued from the first that the kernel had no room for, or
   told of as an error.  A protocol that writes too much is therefore told to pause up to 64 datagrams later.
 
-Outside of a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
+Outside a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
 delay what timers send and gain nothing: they send one.
 
 All methods belong to the loop's thread.  Read next: ``reactor.net.names.resolver``.
@@ -78,7 +78,7 @@ class BatchedEndpoint(DatagramEndpoint):
         self._arrived: list[Arrival] = []
         #: Addresses as they were given to ``sendto``: checked, and as the kernel writes them.
         self._known: dict[Any, tuple[Any, bytes]] = {}
-        #: Replies that leave together; None outside of a delivery.
+        #: Replies that leave together; None outside a delivery.
         self._corked: list[Posting] | None = None
         super().__init__(shared, sock, protocol, watermarks=watermarks)
 

@@ -5,7 +5,7 @@ control that the other side would feel, and errors that concern one datagram and
 lives until it is closed:
 
 - **An error of the network** (nobody listens there, no route, too long) is told to ``error_received``, and life
-  goes on. It is often about an earlier datagram: the kernel keeps what the network reports and hands it out at
+  goes on.  It is often about an earlier datagram: the kernel keeps what the network reports and hands it out at
   the next call.
 - **An exception that the protocol lets escape** is reported and counted, and life goes on as well: one
   malformed datagram must not stop a server that serves a thousand senders.  Only ``connection_made`` must
@@ -190,7 +190,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._check_watermarks()
 
     def _send(self, data: bytes, address: Any) -> bool:
-        """Hand one datagram to the kernel; tell whether it is done with: False if there is no room for it."""
+        """Hand one datagram to the kernel.  Return False if there was no room for it, and it has to wait."""
         try:
             self._transmit(data, address)
         except (BlockingIOError, InterruptedError):
@@ -200,7 +200,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         return True
 
     def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
-        """Have *exc* told, which sending *data* met; tell whether that datagram is done with."""
+        """Have the protocol told of *exc*, which sending *data* met.  Return False if *data* has to wait for room."""
         self._shared.loop.call_soon(self._on_error, exc)
         if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
             return True

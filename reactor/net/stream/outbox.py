@@ -13,7 +13,7 @@ path, and protocols do it themselves, if it is the loop's thread that runs them.
 ``settle``, which makes pending bytes of what is corked, in order.
 
 A stream that is given another protocol gets another outbox (``succeed``), which takes over what waits.  The old one
-has no room for ever, so a protocol that has been replaced cannot put a payload where another codec would frame it.
+never has room again, so a protocol that has been replaced cannot put a payload where another codec would frame it.
 
 Read next: ``protocol``, which puts payloads in, and ``stream``, which sends.
 """

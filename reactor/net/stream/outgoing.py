@@ -55,7 +55,7 @@ def transmit(sock: socket.socket, buffers: list[Buffer], size: int) -> int:
 def join_small(buffers: list[Buffer]) -> None:
     """Join the first of *buffers* in place, up to ``CORK_BYTES``, if one ``sendmsg`` would carry less than that.
 
-    A peer that reads slowly may be owed a million small replies; 64 of them in a call would take for ever.
+    A peer that reads slowly may be owed a million small replies; 64 of them in a call would take forever.
     """
     size = sum(map(len, buffers[:GATHER_BUFFERS]))
     if size >= CORK_BYTES:
@@ -70,7 +70,8 @@ def join_small(buffers: list[Buffer]) -> None:
 
 
 def drop_sent(buffers: list[Buffer], sent: int) -> bool:
-    """Remove the first *sent* bytes from *buffers*; tell whether the kernel stopped inside of one: it is full."""
+    """Remove the first *sent* bytes from *buffers*.  Return True if the kernel stopped inside one of them: it is
+    full."""
     whole = 0
     for buffer in buffers:
         if sent < len(buffer):

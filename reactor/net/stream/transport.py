@@ -195,7 +195,7 @@ class Transport(ABC):
     # -- how long a peer may be silent -------------------------------------------------------------------------
 
     def set_idle_timeout(self, timeout: float | None) -> None:
-        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait for ever."""
+        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait forever."""
         if timeout is not None and not timeout > 0:
             raise OptionError(f"an idle timeout is a positive number of seconds or None, not {timeout!r}")
         if not self._is_lost:
