@@ -30,7 +30,7 @@ from reactor.limits import TIMER_SWEEP_MIN
 
 
 def seconds(value: float, name: str) -> float:
-    """Return *value* as the float that the heap and the clock can compute with; *name* says in a message what it is.
+    """Return *value* as the float that the heap and the clock compare; *name* says in a message what it is.
 
     Infinity is a number of seconds, of either sign.  Raises TypeError for what is no real number (text is none),
     OptionError for NaN, which has no place in an order, and for an int too large for a float.

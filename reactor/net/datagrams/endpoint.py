@@ -200,7 +200,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         return True
 
     def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
-        """Have the protocol told of *exc*, which sending *data* met.  Return False if *data* has to wait for room."""
+        """Have the protocol told of *exc*, met in sending *data*.  Return False if *data* has to wait."""
         self._shared.loop.call_soon(self._on_error, exc)
         if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
             return True
