@@ -75,7 +75,8 @@ class Engine:
         self.probe: Probe | None = None
         self.clock = clock
         self.timers = TimerQueue()
-        #: Calls that wait for the next turn, and timers whose instant has come.
+        #: Calls that wait for the next turn, and timers whose instant has come.  Other threads append to the first
+        #: without a lock, which ``collections.deque`` allows at either end.
         self.ready: deque[Handle] = deque()
         self.due: deque[Timer] = deque()
         self.flushes: deque[Callable[[], object]] = deque()
@@ -83,7 +84,7 @@ class Engine:
         #: Descriptors that a turn which took too long did not come to; and when the poller told of them, as a turn.
         self.unserved: list[tuple[SelectorKey, int]] = []
         self.told = 0
-        #: What is being called; the last of them when nothing is.
+        #: What is being called, for the report if it raises; None between two turns.
         self.callback: Callable[..., object] | None = None
         self.open_wakeup()
         self.signals = Signals(ops, self.wakeup.ring, self._watch_reads, self._unwatch_reads)
@@ -106,30 +107,35 @@ class Engine:
     def turn(self, limit: float | None) -> None:
         """One turn; the wait is at most *limit* seconds."""
         registry, ready = self.registry, self.ready
-        wait = 0 if ready else self.wait(limit)
+        wait = 0 if ready else self.wait(limit)  # ``wait`` would find that out too: a busy loop saves the call
+        # Before the poll: who registers from here on is too young to be meant by what the poller is about to tell.
         registry.turn = turn = registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
         if self.unserved:
             # These come first, in their order, and nobody else is looked for before they are served.
             events, self.unserved = self.unserved, []
-            self.hear()  # the bell would be heard by the poller only
+            self.hear()  # only the poller would notice that the bell has rung, and it is not asked in this turn
         else:
             poller = registry.poller
             events = poller.select(wait)  # here this program sleeps
             if poller.strays or poller.closed:
                 registry.repair()
-            self.told = turn
+            self.told = turn  # what is carried over into later turns stays as old as this answer
         if self.probe is not None:
             self.probe.polled(len(events))
         if ready:
+            # The size is taken now: what these calls add lies behind it.  Each is popped just before it runs, so
+            # one that raises, or Ctrl-C, takes no other along.
             size = len(ready)
             self._carry_out(turn, self._run, islice(iter(ready.popleft, None), size), size)
         if events:
             work = iter(events)
             self._carry_out(turn, self._dispatch, work, len(events))
+            # The iterator still holds what was broken off.  After a fork in a callback that is the parent's.
             if len(events) > TURN_BATCH and registry.turn == turn:
                 self.unserved = list(work)
+        # The clock is read here, behind all the callbacks: a timer that came due meanwhile is not late by a turn.
         if self.timers.heap or self.due:
             self.timers.take_due(self.clock(), self.due.append)
             size = len(self.due)
@@ -137,7 +143,7 @@ class Engine:
         if self.flushes:
             size = len(self.flushes)
             self._carry_out(turn, self._flush, islice(iter(self.flushes.popleft, None), size))
-        self.callback = None
+        self.callback = None  # or what it belongs to would live as long as the loop sleeps
 
     def wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None forever, 0 if anything is ready."""
@@ -173,10 +179,11 @@ class Engine:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
+                # The step is entered again with the same iterator, which stands behind the call that raised.
                 self.reports.failure(exc, self.callback)
 
-    # Each of the three looks anew at each call, because the one before may have changed everything.  The number of
-    # the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
+    # Each of the three looks again at each call, because the one before may have changed everything.  The number of
+    # the turn changes between two calls only in a child that a callback forked: what is left of that turn is the
     # parent's to do.  From these three places, and no others, this program calls what it was given.
 
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
@@ -185,6 +192,7 @@ class Engine:
         run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
+            # Both directions are asked for when it is their turn: the reader may have removed the writer.
             if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
                 callback = self.callback = registration.reader
                 if callback is not None:
@@ -202,7 +210,7 @@ class Engine:
         run = None if self.probe is None else self.probe.run
         for handle in handles:
             callback = self.callback = handle.callback
-            if callback is not None:
+            if callback is not None:  # else it was cancelled, or moved, since it became ready
                 callback(*handle.args) if run is None else run(callback, *handle.args)
                 if registry.turn != turn:
                     return
@@ -221,7 +229,7 @@ class Engine:
 
     def hear(self) -> None:
         """The bell rang: for a call that lies in the queue, or for signals, whose callbacks are put there now."""
-        self.wakeup.silence()
+        self.wakeup.silence()  # first: a signal that comes from here on rings again
         for callback, args in self.signals.take_arrived():
             self.ready.append(Handle(callback, args))
 

@@ -99,6 +99,7 @@ class Pump(EpollPoller):
         from reactor._accel import ffi, lib
 
         super().__init__()
+        # Bound once: each is used in every turn.
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
         #: The streams that are received for, by descriptor.
         self._streams: dict[int, Pumped] = {}
@@ -131,6 +132,7 @@ class Pump(EpollPoller):
     def admit(self, fd: int, stream: Pumped, format: int) -> None:
         """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what
         arrives by *format*.  Ends with the next change of what is watched on *fd*."""
+        # No system call: the descriptor is in the epoll set already, and only the pump's own tables change.
         self._streams[fd] = stream
         self._memory.mark(fd, 1 + format)
 
@@ -141,6 +143,7 @@ class Pump(EpollPoller):
 
     def hint(self, fd: int, stream: Pumped, format: int) -> None:
         """Cut what arrives next for *stream* by *format*, if it is still received for."""
+        # Between the stream's last arrival and this call another stream may have got the number.
         if self._streams.get(fd) is stream:
             self._memory.mark(fd, 1 + format)
 
@@ -151,6 +154,7 @@ class Pump(EpollPoller):
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch *fileobj*; see ``Poller.register``."""
         key = super().register(fileobj, events, data)
+        # A number that was closed and given away may still be admitted for its old stream.
         self.dismiss(key.fd)
         return key
 
@@ -169,6 +173,7 @@ class Pump(EpollPoller):
     def drop(self) -> None:
         """Let go of the epoll set and of what this turn still had to do: in a forked child that is the parent's."""
         super().drop()
+        # Emptied, not replaced: if a callback forked, ``_deliver`` is in the middle of this very iterator.
         for _ in self._arrivals:
             pass
         self.has_backlog = False
@@ -180,14 +185,17 @@ class Pump(EpollPoller):
         """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
         arrived for pumped streams, whose reader delivers it."""
         if self.has_backlog:
+            # To receive now would overwrite the arena, where the bytes of the rest still lie.
             return self._select_beside_backlog()
         if self._is_quiet:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
             self._is_quiet = len(ready) <= PUMP_FEW
             return ready
+        # Up to here is the plain poller; from here on, what it does is done in C, along with every recv.
         wait = bounded(timeout)
         memory = self._memory
         place = memory.place
+        # epoll_wait(2) counts whole milliseconds: rounded down, a timer would be early, or a wait of 0.4 ms a spin.
         failure = self._lib.pump_wait(self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), place)
         if failure:
             raise OSError(-failure, os.strerror(-failure))
@@ -206,6 +214,7 @@ class Pump(EpollPoller):
                 if key is None:
                     self.strays += 1
                 else:
+                    # As in EpollPoller.select: an error or a hang-up is told to whoever waits.
                     mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
                     ready.append((key, mask & key.events))
         return ready
@@ -213,16 +222,18 @@ class Pump(EpollPoller):
     def _select_beside_backlog(self) -> list[tuple[SelectorKey, int]]:
         """Return what is ready while a delivery is unfinished: for whom something lies in the arena is not told."""
         rows = list(self._arrivals)
-        self._arrivals = iter(rows)
+        self._arrivals = iter(rows)  # looking at it has used the iterator up
+        # A stream that read for itself now would get what is in the kernel before what lies in the arena.
         owed = {row[1] for row in rows}
         return [self._bell, *(entry for entry in super().select(0) if entry[0].fd not in owed)]
 
     def _take_arrivals(self, count: int) -> None:
         """Make objects of *count* arrivals."""
         memory = self._memory
+        # All bytes objects of the turn, made by one call: 30 ns a frame where slicing costs 90, see scan.h.
         program = Struct(self._unpack(memory.cuts.program, memory.cuts.length))
         pieces = self._pieces = iter(program.unpack_from(memory.arena))
-        numbers = memory.arrivals[: 4 * count].tolist()
+        numbers = memory.arrivals[: 4 * count].tolist()  # rows of four: fd, format, size, count, as in pump.h
         fds = numbers[::4]
         self._is_uniform = uniform = memory.place.uniform and not self.is_probed
         last = pieces if uniform else numbers[2::4]
@@ -247,9 +258,11 @@ class Pump(EpollPoller):
                     elif not count:
                         stream.arrived(last)
                     elif (has_replies := stream.frame_arrived(format, last)) is None:
+                        # It is not where such a frame may begin.  The raw bytes hold the length as well.
                         stream.arrived(self._arrived_bytes(fd))
                     elif has_replies:
                         posted.append(stream)
+                # Behind each stream: what it cost is not known before, and a reply should not wait for its neighbours.
                 now = clock()
                 if now >= send_at or len(posted) >= OUTBOX_STREAMS:
                     self.send_all()
@@ -259,13 +272,16 @@ class Pump(EpollPoller):
             else:
                 is_done = True
         finally:
+            # Also after Ctrl-C: those who are posted are told by nobody else that they have something to send.
             self.is_delivering = False
             self.send_all()
+        # Not reached if something was raised: the flag stays, and the next turn goes on with the rest.
         self.has_backlog = not is_done
 
     def _deliver_pieces(self, stream: Pumped | None, fd: int, format: int, count: int, size: int) -> None:
         """The arrival is any number of frames, with or without something left behind them, or an end."""
         pieces = self._pieces
+        # First taken, then judged: the pieces of all streams come from one iterator, and must stay in step.
         frames = list(islice(pieces, abs(count)))
         rest = next(pieces) if count <= 0 < size else b""
         if stream is None:
@@ -291,7 +307,7 @@ class Pump(EpollPoller):
         numbers = memory.arrivals[: 4 * memory.place.arrival_count].tolist()
         at = numbers[::4].index(fd)
         sizes = numbers[2::4]
-        start = sum(size for size in sizes[:at] if size > 0)
+        start = sum(size for size in sizes[:at] if size > 0)  # an end or an error has no bytes in the arena
         return memory.arena[start : start + sizes[at]].tobytes()
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -300,7 +316,7 @@ class Pump(EpollPoller):
         """Send what the streams in ``posted`` have corked, in one call, and tell each how much of it went."""
         if not self.posted:
             return
-        streams = self.posted[:]
+        streams = self.posted[:]  # a copy: ``uncork`` takes a stream out of the list
         outboxes = [stream.outbox for stream in streams]
         corked: list[Any] = [outbox.corked for outbox in outboxes]
         payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
@@ -308,7 +324,7 @@ class Pump(EpollPoller):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
-                stream.uncork()  # which takes it out of ``posted``
+                stream.uncork()
 
     def _send(
         self, streams: list[Pumped], outboxes: list[Outbox], corked: list[list[bytes]], payloads: list[bytes]
@@ -319,7 +335,7 @@ class Pump(EpollPoller):
         rows[1::4] = array("q", [outbox.format for outbox in outboxes])
         rows[2::4] = array("q", list(map(len, corked)))
         sizes = array("Q", list(map(len, payloads)))
-        joined = b"".join(payloads)
+        joined = b"".join(payloads)  # one buffer for C, which then knows every payload by its size alone
         memory = self._memory
         memory.make_room(len(joined) + LONGEST_FIELD * len(sizes))
         short = None
