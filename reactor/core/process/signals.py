@@ -86,7 +86,7 @@ class Signals:
         """Wake the poller only for our own signals, if there are any."""
         if self._is_waking:
             self._is_waking = False
-            # A reactor that gave way for this run gets its own back.  Else ours stays for as long as we have handlers.
+            # A reactor that gave way for this run gets its own back.  Else ours stays while we have handlers.
             if self._displaced != -1 or not self._callbacks:
                 self._release_wakeup_fd()
 
@@ -166,7 +166,7 @@ class Signals:
         if self._pair is None:
             try:
                 self._pair = self._ops.socketpair()
-                # Watched, although the bell tells of our own signals: for the handlers of others it is all there is.
+                # Our own handlers ring the bell as well.  For the handlers of others this is all that wakes.
                 self._watch(self._pair[0], self._drain)
                 _ours.add(self._pair[1].fileno())
             except BaseException:

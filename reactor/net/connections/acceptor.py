@@ -121,7 +121,7 @@ class Acceptor:
         self._rest: Timer | None = None
         self._is_paused = False
         self._is_closed = False
-        reserve.take()
+        reserve.take()  # while there are descriptors: when it is needed, none can be had
         host.registry.add(listener, EVENT_READ, self._on_readable)
 
     def pause(self) -> None:
@@ -132,6 +132,7 @@ class Acceptor:
         if not self._is_closed:
             self._host.check()
             self._is_paused = True
+            # Clients go on connecting: the kernel completes handshakes up to the backlog, see listen(2).
             self._host.registry.remove(self._listener, EVENT_READ)
 
     def resume(self) -> None:
@@ -142,7 +143,7 @@ class Acceptor:
         if not self._is_closed:
             self._host.check()
             self._is_paused = False
-            if self._rest is None:
+            if self._rest is None:  # else the end of the rest does it
                 self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
 
     def close(self) -> None:
@@ -192,6 +193,7 @@ class Acceptor:
 
     def _deliver(self, sock: socket.socket, address: Any) -> None:
         try:
+            # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
             sock.setblocking(False)
             self._callback(sock, address)
         except BaseException as exc:
@@ -200,6 +202,7 @@ class Acceptor:
             sock.close()
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
+            # Reported here, not by the loop: the others in the queue are still to be taken in this turn.
             self._host.reports.failure(exc, self._callback)
 
     def _shed(self, exc: OSError) -> None:
@@ -210,6 +213,7 @@ class Acceptor:
             if not self._reserve.give_up():
                 break
             try:
+                # In between another thread may open a file: the freed number is anybody's.
                 sock, _ = self._accept()
             except OSError:
                 break  # the queue is empty; or another thread took the descriptor before accept could

@@ -62,12 +62,13 @@ class Attempt:
         """Drop the attempt: unregister first, then close.  Idempotent."""
         if self._later is not None:
             self._later.cancel()
+        # In this order: a poller cannot be told of a descriptor that is closed.
         self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         self.sock.close()
 
     def _connect(self) -> None:
         """Ask for the connection, and arrange for the answer."""
-        number = self.sock.connect_ex(self.address)
+        number = self.sock.connect_ex(self.address)  # an errno, not an exception: EINPROGRESS is the normal case
         loop = self._shared.loop
         if number in PENDING:
             # TCP's handshake is under way.  The kernel says "writable" when it has ended, well or badly.
@@ -76,10 +77,11 @@ class Attempt:
             # A Unix listener's queue is full, and no event tells when there is room: only asking again does.
             self._later = loop.call_later(RETRY_DELAY, self._connect)
         else:
-            # Decided at once.  EISCONN: an earlier connect(2) of this very socket has succeeded.
+            # Decided at once, on loopback, by a Unix socket, or by a route that is missing.  EISCONN: an earlier connect(2) of this very socket has succeeded.
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
+        # A connected socket is writable from now on; whoever takes it over watches it as he likes.
         self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -87,7 +89,7 @@ class Attempt:
     def _decide(self, number: int) -> None:
         exc = self._fault(number)
         if exc is not None:
-            self.close()
+            self.close()  # first: the next attempt may need the descriptor
         self._then(self, exc)
 
     def _fault(self, number: int) -> OSError | None:
@@ -122,6 +124,7 @@ def open_attempt(
             _bind(sock, local[1])
         return Attempt(shared, sock, address, then)
     except BaseException:
+        # Ctrl-C may have come behind the registration, in an ``Attempt`` that nobody got.
         shared.loop.registry.remove(sock, EVENT_WRITE)
         sock.close()
         raise

@@ -99,7 +99,6 @@ class Pump(EpollPoller):
         from reactor._accel import ffi, lib
 
         super().__init__()
-        # Bound once: each is used in every turn.
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
         #: The streams that are received for, by descriptor.
         self._streams: dict[int, Pumped] = {}
@@ -143,7 +142,6 @@ class Pump(EpollPoller):
 
     def hint(self, fd: int, stream: Pumped, format: int) -> None:
         """Cut what arrives next for *stream* by *format*, if it is still received for."""
-        # Between the stream's last arrival and this call another stream may have got the number.
         if self._streams.get(fd) is stream:
             self._memory.mark(fd, 1 + format)
 
@@ -151,10 +149,12 @@ class Pump(EpollPoller):
         """Return the number of *codec*'s format, see ``PumpMemory``."""
         return self._memory.format_of(codec)
 
+    # Whatever changes what is watched ends the admission: the number may be another file's by now, and the callback
+    # one that wants to receive by itself.
+
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch *fileobj*; see ``Poller.register``."""
         key = super().register(fileobj, events, data)
-        # A number that was closed and given away may still be admitted for its old stream.
         self.dismiss(key.fd)
         return key
 
@@ -195,7 +195,7 @@ class Pump(EpollPoller):
         wait = bounded(timeout)
         memory = self._memory
         place = memory.place
-        # epoll_wait(2) counts whole milliseconds: rounded down, a timer would be early, or a wait of 0.4 ms a spin.
+        # epoll_wait(2) counts whole milliseconds; rounded down, the last part of one would be spent spinning.
         failure = self._lib.pump_wait(self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), place)
         if failure:
             raise OSError(-failure, os.strerror(-failure))
@@ -262,7 +262,7 @@ class Pump(EpollPoller):
                         stream.arrived(self._arrived_bytes(fd))
                     elif has_replies:
                         posted.append(stream)
-                # Behind each stream: what it cost is not known before, and a reply should not wait for its neighbours.
+                # After each stream: nobody knows what its callback will cost, and the replies of others wait.
                 now = clock()
                 if now >= send_at or len(posted) >= OUTBOX_STREAMS:
                     self.send_all()
@@ -272,7 +272,7 @@ class Pump(EpollPoller):
             else:
                 is_done = True
         finally:
-            # Also after Ctrl-C: those who are posted are told by nobody else that they have something to send.
+            # Also after Ctrl-C: nobody else sends for those who are posted.
             self.is_delivering = False
             self.send_all()
         # Not reached if something was raised: the flag stays, and the next turn goes on with the rest.
