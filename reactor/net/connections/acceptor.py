@@ -213,7 +213,6 @@ class Acceptor:
             if not self._reserve.give_up():
                 break
             try:
-                # In between another thread may open a file: the freed number is anybody's.
                 sock, _ = self._accept()
             except OSError:
                 break  # the queue is empty; or another thread took the descriptor before accept could

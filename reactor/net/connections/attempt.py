@@ -77,11 +77,11 @@ class Attempt:
             # A Unix listener's queue is full, and no event tells when there is room: only asking again does.
             self._later = loop.call_later(RETRY_DELAY, self._connect)
         else:
-            # Decided at once, on loopback, by a Unix socket, or by a route that is missing.  EISCONN: an earlier connect(2) of this very socket has succeeded.
+            # Decided at once.  EISCONN: an earlier connect(2) of this very socket has succeeded.
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
-        # A connected socket is writable from now on; whoever takes it over watches it as he likes.
+        # A connected socket is writable nearly always: watched any longer, it would be reported in every turn.
         self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -89,7 +89,7 @@ class Attempt:
     def _decide(self, number: int) -> None:
         exc = self._fault(number)
         if exc is not None:
-            self.close()  # first: the next attempt may need the descriptor
+            self.close()
         self._then(self, exc)
 
     def _fault(self, number: int) -> OSError | None:

@@ -92,7 +92,7 @@ class BatchedEndpoint(DatagramEndpoint):
             self._shared.loop.call_soon(self._hand_on)
 
     def _on_readable(self) -> None:
-        if not self._arrived:
+        if not self._arrived:  # else what was received earlier comes first
             try:
                 self._arrived = self._batch.receive(self.sock.fileno())
             except (BlockingIOError, InterruptedError):
@@ -122,6 +122,7 @@ class BatchedEndpoint(DatagramEndpoint):
         finally:
             if arrived and not self.is_halted:  # it took its time, or Ctrl-C struck: nothing is lost for it
                 self._shared.loop.call_soon(self._hand_on)
+            # Uncorked first: sending may call ``pause_writing``, and what that writes must not go into this list.
             corked, self._corked = self._corked, None
             self._transmit_all(corked)
 
@@ -131,6 +132,7 @@ class BatchedEndpoint(DatagramEndpoint):
         """As on the plain path.  An address that was good once is not checked again."""
         corked = self._corked
         loop = self._shared.loop
+        # Everything that is not the plain case is refused, ignored or queued by the plain path, which knows how.
         if (
             corked is None or type(data) is not bytes or self._queue or self._is_closing
             or loop.thread_id() != loop.owner
@@ -143,9 +145,11 @@ class BatchedEndpoint(DatagramEndpoint):
             known = None
         if known is None:
             super().sendto(data, address)
+            # The plain path has checked the address and corked it, through ``_send``: it is the last in the list.  If
+            # that had to be uncorked, the list is another one now.
             if corked and corked is self._corked:
                 if len(self._known) >= KNOWN_ADDRESSES:
-                    self._known.clear()
+                    self._known.clear()  # all: senders choose their addresses, and must not fill the memory
                 self._known[address] = corked[-1][1:]
             return
         corked.append((data, *known))
@@ -158,6 +162,7 @@ class BatchedEndpoint(DatagramEndpoint):
             return super()._send(data, address)
         packed = self._batch.packed(address)
         if packed is None:
+            # Only the socket module knows how to write it: it goes alone, behind what was said before it.
             self._uncork()
             return not self._queue and super()._send(data, address)
         corked.append((data, address, packed))
@@ -168,7 +173,7 @@ class BatchedEndpoint(DatagramEndpoint):
     def _uncork(self) -> None:
         """Send now what was to leave at the end of the delivery."""
         if self._corked:
-            corked, self._corked = self._corked, []
+            corked, self._corked = self._corked, []  # still corked: the delivery goes on
             self._transmit_all(corked)
 
     def _transmit_all(self, corked: list[Posting]) -> None:
@@ -182,6 +187,7 @@ class BatchedEndpoint(DatagramEndpoint):
             self._on_sent(corked[:sent])
             del corked[:sent]
             if corked:
+                # The first that was not sent, and the reason; those behind it have not been tried.
                 data, address, _ = corked[0]
                 is_full = why in (EAGAIN, EINTR)
                 if is_full or not self._on_send_error(OSError(why, os.strerror(why)), data, address):

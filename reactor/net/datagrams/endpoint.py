@@ -102,6 +102,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def start(self) -> None:
         """Tell the protocol that the endpoint is open, and receive.  Called once, by whoever made this."""
+        # Before the protocol hears of it, unlike a stream: an endpoint that cannot be watched was never open.
         try:
             self._watch_reads()
         except BaseException:
@@ -131,12 +132,15 @@ class DatagramEndpoint(MulticastMember, Transport):
         scratch = self._shared.scratch
         turn = self._shared.loop.registry.turn
         stop_at = self._shared.clock() + STREAM_SECONDS
+        # Several for one readiness: a burst must not cost a turn of the loop for each.
         for _ in range(DATAGRAM_BATCH):
             try:
+                # With MSG_TRUNC the size is what the datagram had, not what was put into the buffer: see recv(2).
                 size, address = self.sock.recvfrom_into(scratch, 0, TELL_LENGTH)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
+                # Often it is about an earlier sendto.  To be told has cleared it, and there may be more to read.
                 self._on_read_error(exc)
             else:
                 if size > len(scratch):
@@ -157,6 +161,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _on_cut(self, size: int, room: int, address: Any) -> None:
         self._shared.counters.datagrams_dropped += 1
+        # What did not fit is gone: the kernel drops the rest of a datagram, and half of one would be a lie.
         text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {room}"
         self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
 
@@ -185,6 +190,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         address = self._destinations.checked(address)
         if self._is_closing:
             return
+        # Behind those that wait, even if there is room by now: no datagram overtakes another of this endpoint.
         if self._queue or not self._send(data, address):
             self._enqueue(data, address)
             self._check_watermarks()
@@ -201,9 +207,11 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
         """Have the protocol told of *exc*, met in sending *data*.  Return False if *data* has to wait."""
+        # From the loop: a protocol that answers an error by sending would call itself until the stack is full.
         self._shared.loop.call_soon(self._on_error, exc)
         if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
             return True
+        # A connected UDP socket tells of an ICMP "port unreachable" at the next call, whatever that is: see udp(7).
         try:  # the kernel reported that an earlier datagram was refused, and has not sent this one
             self._transmit(data, address)
         except (BlockingIOError, InterruptedError):
@@ -227,6 +235,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         size = self._pending_bytes + len(data) + ENTRY_BYTES
         if size > self._watermarks.cap:
             self._shared.counters.datagrams_dropped += 1
+            # Told once for a burst, whatever its length: the queue of calls must not grow in place of this one.
             if not self._dropped:
                 self._shared.loop.call_soon(self._tell_dropped)
             self._dropped += 1
@@ -237,6 +246,7 @@ class DatagramEndpoint(MulticastMember, Transport):
                 self._await_room()
 
     def _await_room(self) -> None:
+        # Without a peer it cannot know whose queue is full: it is writable all the time, and would have us spin.
         if self._is_unix and self._remote is None:
             self._retry = self._shared.loop.call_later(RETRY_DELAY, self._flush)
         else:
@@ -247,9 +257,11 @@ class DatagramEndpoint(MulticastMember, Transport):
             data, address = self._queue[0]
             if not self._send(data, address):
                 break
+            # Only now: until the kernel has it, it is what all later ones wait behind.
             self._queue.popleft()
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
+            # A socket with room is writable all the time: watched any longer, it would make the loop spin.
             self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
@@ -258,7 +270,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         self._check_watermarks()
 
     def _tell_dropped(self) -> None:
-        dropped, self._dropped = self._dropped, 0
+        dropped, self._dropped = self._dropped, 0  # first: what is dropped in the callback is a new burst
         text = f"{dropped} datagrams were dropped: {self._pending_bytes} bytes wait to be sent already"
         self._on_error(OSError(errno.ENOBUFS, text))
 

@@ -70,8 +70,8 @@ class Transport(ABC):
         self._shared = shared
         self.sock = sock
         self._protocol: Any = protocol
-        # Kept, because getpeername(2) knows no peer any more once the connection is reset, and logs want to name it;
-        # compact, because ten thousand connections keep one each: 32 bytes instead of 150.
+        # Kept, because getpeername(2) knows no peer any more once the connection is reset, and the log names it.
+        # Compact, because every connection keeps one: 32 or 56 bytes instead of 150.
         self._peer = compact_address(peer)
         self._watermarks = watermarks
         self._on_lost = on_lost
@@ -92,7 +92,7 @@ class Transport(ABC):
         self._shared.opened(self)
         try:
             self._deliver(self._protocol.connection_made, self)
-            # Watched only now: the grammar of a protocol begins with ``connection_made``.  That may have paused.
+            # The protocol may have paused or ended it: then it is not watched at all.
             if not self.is_halted:
                 self._watch_reads()
         except BaseException as exc:
@@ -380,7 +380,7 @@ class Transport(ABC):
 
     def _on_broken(self, exc: BaseException) -> None:
         """The socket is of no more use."""
-        # EPIPE on sending comes before ECONNRESET on receiving; what was seen first says more.
+        # An error that sending has met before is the cause, and this one follows from it.
         reason = self._error or exc
         if isinstance(reason, ConnectionError):
             self._shared.counters.resets += 1
@@ -405,7 +405,7 @@ class Transport(ABC):
         # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
-        # From the loop: the protocol itself may have called ``abort``, in the middle of a step that has to end first.
+        # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.
         self._shared.loop.call_soon(self._finish, exc, linger)
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
