@@ -145,8 +145,8 @@ class BatchedEndpoint(DatagramEndpoint):
             known = None
         if known is None:
             super().sendto(data, address)
-            # The plain path has checked the address and corked it, through ``_send``: it is the last in the list.  If
-            # that had to be uncorked, the list is another one now.
+            # The plain path has checked the address and corked it, through ``_send``: it is the last in the list.
+            # If that had to be uncorked, the list is another one now.
             if corked and corked is self._corked:
                 if len(self._known) >= KNOWN_ADDRESSES:
                     self._known.clear()  # all: senders choose their addresses, and must not fill the memory
