@@ -147,6 +147,7 @@ class Engine:
 
     def wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None forever, 0 if anything is ready."""
+        # Also for what a turn did not come to: nobody would wake the poller for the sake of that.
         if (
             self.ready or self.due or self.is_stopping or self.flushes or self.unserved
             or self.registry.poller.has_backlog
@@ -189,6 +190,7 @@ class Engine:
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]]) -> None:
         """Run the callbacks of the descriptors that are ready; see ``registry`` for whom a readiness is meant."""
         registry, told = self.registry, self.told
+        # Decided once for the step: a loop that nobody watches pays one comparison a call.
         run = None if self.probe is None else self.probe.run
         for key, mask in events:
             registration = key.data
@@ -213,7 +215,7 @@ class Engine:
             if callback is not None:  # else it was cancelled, or moved, since it became ready
                 callback(*handle.args) if run is None else run(callback, *handle.args)
                 if registry.turn != turn:
-                    return
+                    return  # before the next is popped: a child that reopens the loop runs it then
 
     def _flush(self, turn: int, callbacks: Iterator[Callable[[], object]]) -> None:
         """Run what asked to be run at the end of this turn."""

@@ -149,6 +149,7 @@ class Connector(Generic[P, S]):
         else:
             # There is nothing to look up, but the caller is to have the connector before its protocol is called.
             self._begin = shared.loop.call_soon(self._on_resolved, _targets_of(goal))
+        # One deadline from here on, whatever is tried: a name with many silent addresses gains no time by it.
         if timeout is not None:
             self._deadline = shared.loop.call_later(timeout, self._expire, timeout)
         #: Not a transport, but something to be aborted before the reactor is closed.
@@ -319,6 +320,7 @@ def _checked_local(
 def _checked_delay(timeout: float | None, attempt_delay: float) -> float:
     checked_seconds("timeout", timeout)
     try:
+        # Text cannot be added to a number, NaN compares false, and an int may be too large for a float.
         if attempt_delay + 0.0 >= 0:
             return attempt_delay
     except (TypeError, OverflowError):

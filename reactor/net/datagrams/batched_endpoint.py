@@ -74,7 +74,7 @@ class BatchedEndpoint(DatagramEndpoint):
         self, shared: Shared, sock: socket.socket, protocol: Any, batch: Batch, watermarks: Watermarks
     ) -> None:
         self._batch = batch
-        #: What has yet to be delivered, the first at the end.
+        #: What has yet to be delivered, the first at the end: ``pop`` there moves nothing.
         self._arrived: list[Arrival] = []
         #: Addresses as they were given to ``sendto``: checked, and as the kernel writes them.
         self._known: dict[Any, tuple[Any, bytes]] = {}
@@ -88,6 +88,7 @@ class BatchedEndpoint(DatagramEndpoint):
         """Take datagrams again; what had arrived already comes from the loop."""
         was_halted = self.is_halted
         super().resume_reading()
+        # Called inside a delivery, it need not ask for another: the loop of ``_hand_on`` goes on.
         if self._arrived and was_halted and not self.is_halted and self._corked is None:
             self._shared.loop.call_soon(self._hand_on)
 
@@ -111,7 +112,7 @@ class BatchedEndpoint(DatagramEndpoint):
             stop_at = self._shared.clock() + STREAM_SECONDS
             while arrived and not self.is_halted:
                 data, address = arrived.pop()
-                if isinstance(data, int):
+                if isinstance(data, int):  # it did not fit, and only its length is known
                     self._on_cut(data, self._batch.share, address)
                 else:
                     self._on_received(data, address)
@@ -213,7 +214,7 @@ class BatchedEndpoint(DatagramEndpoint):
     # -- ending ------------------------------------------------------------------------------------------------
 
     def _has_unsent(self) -> bool:
-        self._uncork()
+        self._uncork()  # only the kernel knows whether what is corked will have to wait
         return super()._has_unsent()
 
     def forget_unsent(self) -> None:

@@ -90,10 +90,11 @@ class DatagramEndpoint(MulticastMember, Transport):
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        self._remote = _peer_of(sock)
+        self._remote = _peer_of(sock)  # a socket that is adopted may be connected already
         super().__init__(shared, sock, protocol, self._remote, watermarks)
         self._is_unix = sock.family == socket.AF_UNIX
         self._destinations = Destinations(sock.family, self._remote, shared.ops.interface_index)
+        # With device and inode: at the end another process may have bound a socket of its own to the same path.
         self._unix_path = None if unix_path is None else (unix_path, shared.ops.path_identity(unix_path))
         self._queue: deque[tuple[bytes, Any]] = deque()
         self._pending_bytes = 0
@@ -110,6 +111,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self.sock.close()
             raise
         self._shared.opened(self)
+        # The one exception that ends an endpoint: this protocol never began to work.
         if self._deliver(self._protocol.connection_made, self) is RAISED:
             self._lose(None)
 
@@ -146,6 +148,7 @@ class DatagramEndpoint(MulticastMember, Transport):
                 if size > len(scratch):
                     self._on_cut(size, len(scratch), address)
                 else:
+                    # Copied: the next datagram, of whatever endpoint, goes into the same buffer.
                     self._on_received(scratch[:size].tobytes(), address)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
             if self.is_halted or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
@@ -253,6 +256,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
+        # A bounded number, as in receiving.  What is left finds the socket writable in the next turn.
         for _ in range(min(DATAGRAM_BATCH, len(self._queue))):
             data, address = self._queue[0]
             if not self._send(data, address):
@@ -265,7 +269,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
-        elif self._retry is not None:
+        elif self._retry is not None:  # the timer, which has run and is to run again; a registration just stays
             self._await_room()
         self._check_watermarks()
 

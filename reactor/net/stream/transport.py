@@ -235,6 +235,7 @@ class Transport(ABC):
             high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
         if low is None:
             low = high // 4
+        # A cap below the high mark would end a protocol before it has been told to pause.
         watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
         if not self._is_lost:
             self._shared.loop.check()
@@ -315,6 +316,8 @@ class Transport(ABC):
     def _end_writing(self) -> None:
         """All is sent: close if that is what it was for, or if the peer has ended too; else shut this side down."""
         if self._is_closing:
+            # A peer that has not ended may still be sending, and a closed socket answers that with a reset, which
+            # destroys the last reply: see ``lingering``.
             self._lose(self._error, linger=not self._has_eof)
             return
         try:
@@ -354,7 +357,7 @@ class Transport(ABC):
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
             self._shared.loop.check()
-            set_reset_on_close(self.sock)
+            set_reset_on_close(self.sock)  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
             self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
@@ -372,6 +375,7 @@ class Transport(ABC):
         self._error = exc.with_traceback(None)
         self._halt()
         self._flush()  # once: a peer that has broken the protocol is not waited for
+        # A reply of which the kernel took only a part is cut short in any case: it is not worth lingering for.
         self._lose(exc, linger=not (self._has_eof or self._has_unsent()))
 
     @abstractmethod
