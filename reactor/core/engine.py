@@ -22,7 +22,8 @@ not kill the loop: that is reported, and the step goes on *with what is left of 
 choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
 ``KeyboardInterrupt`` and ``SystemExit`` pass through; the loop can be run again afterwards, and nothing that was
 ready is lost.  Python raises the former between any two instructions, ours included: what was just being received
-or sent at that instant may be lost then.  Who wants to go on takes SIGINT with ``add_signal_handler``.
+or sent at that instant may be lost then.  A program that wants to go on handles SIGINT with
+``add_signal_handler``.
 
 Read next: ``loop``, the face that programs see.
 """

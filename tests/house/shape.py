@@ -74,7 +74,7 @@ def _is_echo(node: Definition) -> bool:
 
 
 def slotless_classes(tree: ast.Module) -> list[str]:
-    """Complain about each class whose objects carry a dictionary for want of ``__slots__``."""
+    """Complain about each class whose objects carry a dictionary for lack of ``__slots__``."""
     names = imported_names(tree)
     for_types = lines_for_types(tree)
     return [

@@ -136,7 +136,7 @@ class Acceptor:
             self._host.registry.remove(self._listener, EVENT_READ)
 
     def resume(self) -> None:
-        """Accept again, unless the acceptor is closed or rests for want of descriptors.
+        """Accept again, unless the acceptor is closed or rests for lack of descriptors.
 
         Raises WrongThread, and ReactorClosed.
         """

@@ -220,7 +220,7 @@ class Pump(EpollPoller):
         return ready
 
     def _select_beside_backlog(self) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready while a delivery is unfinished: for whom something lies in the arena is not told."""
+        """Return what is ready while a delivery is unfinished, but no stream whose bytes still lie in the arena."""
         rows = list(self._arrivals)
         self._arrivals = iter(rows)  # looking at it has used the iterator up
         # A stream that read for itself now would get what is in the kernel before what lies in the arena.
