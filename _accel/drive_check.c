@@ -1,4 +1,4 @@
-/* What is asked about a drive from outside of its loop: whether every index may be trusted, and who is overdue.
+/* What is asked about a drive from outside its loop: whether every index may be trusted, and who is overdue.
  *
  * Apart from the loop because it is portable, and because the first of them is what makes the loop safe.  Read
  * drive.h first.

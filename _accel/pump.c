@@ -23,9 +23,9 @@
 /* Have the program cut data[0 .. size) as the format says; returns what the table of counts says of it. */
 static int64_t cut_arrival(const pump_format *format, const char *data, size_t size, scan_cuts *cuts)
 {
-    const size_t before = cuts->count;
+    const size_t before = cuts->count; /* the program is one for all arrivals of the turn, and goes on counting */
 
-    cuts->end = 0;
+    cuts->end = 0; /* for PUMP_RAW, which no scanner sees: all of it is left behind no frame */
     if (format->kind == PUMP_LENGTH)
         scan_on_length(&format->layout, data, size, cuts);
     else if (format->kind == PUMP_VARINT)
@@ -35,6 +35,7 @@ static int64_t cut_arrival(const pump_format *format, const char *data, size_t s
 
     if (cuts->end == size)
         return count;
+    /* A piece too, or the program would be out of step with the arena for all arrivals behind this one. */
     scan_on_rest(size - cuts->end, cuts);
     return -count;
 }
@@ -46,15 +47,18 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
     const size_t format = (size_t)place->marks[fd] - 1;
     size_t room = place->room - *used;
 
+    /* Python writes the marks and the formats, so their numbers are checked like any other index. */
     if (room < PUMP_CRUMB || !scan_has_room(place->cuts) || format >= place->format_count)
         return 0;
     if (room > place->share)
-        room = place->share;
+        room = place->share; /* one fast peer must leave room for the others of this turn */
 
+    /* MSG_DONTWAIT, whatever O_NONBLOCK says: ready is a hint too, and there may be nothing to read after all, see
+     * select(2), BUGS.  To wait here would be to wait for everybody. */
     const ssize_t size = recv(fd, place->arena + *used, room, MSG_DONTWAIT);
 
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 1;
+        return 1; /* nothing for anybody: to tell Python of it would only have it ask again */
     row->fd = fd;
     row->format = (int64_t)format;
     row->size = size >= 0 ? (int64_t)size : -(int64_t)errno;
@@ -63,6 +67,7 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
         row->count = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->cuts);
         *used += (size_t)size;
     }
+    /* One piece is a frame, or bytes without a frame (a count of 0).  Python has a shorter loop for turns of these. */
     if (size <= 0 || (row->count != 0 && row->count != 1))
         place->uniform = 0;
     place->arrival_count++;
@@ -71,7 +76,7 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place)
 {
-    struct epoll_event events[PUMP_EVENTS];
+    struct epoll_event events[PUMP_EVENTS]; /* on the stack: 6 to 8 KiB, and nothing to be freed */
     size_t used = 0;
 
     place->arrival_count = place->readiness_count = 0;
@@ -81,7 +86,7 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     const int count = epoll_wait(epoll_fd, events, PUMP_EVENTS, timeout);
 
     if (count < 0)
-        return errno == EINTR ? 0 : -errno;
+        return errno == EINTR ? 0 : -errno; /* interrupted: the signal's handler runs when Python is back */
     for (int i = 0; i < count; i++) {
         const int fd = events[i].data.fd;
         uint32_t mask = events[i].events;
@@ -89,7 +94,7 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
         /* Writability alone is no reason to receive; an error or a hang-up is, because only recv says which. */
         if ((mask & ~(uint32_t)EPOLLOUT) != 0 && fd >= 0 && (size_t)fd < place->known && place->marks[fd]
             && receive_arrival(fd, place, &used))
-            mask &= EPOLLOUT;
+            mask &= EPOLLOUT; /* what has been received is told by its arrival; it may be writable as well */
         if (mask != 0) {
             place->readiness[2 * place->readiness_count] = fd;
             place->readiness[2 * place->readiness_count + 1] = mask;
@@ -126,12 +131,13 @@ static int make_frames(const pump_place *place, const post *p)
         if (count < 0 || (uint64_t)count > p->count - given)
             return 0;
         for (size_t k = 0; k < (size_t)count; k++) {
-            if (sizes[k] > p->total - taken - length)
+            if (sizes[k] > p->total - taken - length) /* subtracted, because a sum of their numbers could overflow */
                 return 0;
             length += (size_t)sizes[k];
         }
         row->count = row->taken = (int64_t)length;
         const pump_format *format = &place->formats[row->format];
+        /* Raw bytes are sent from where they lie; to copy them would gain nothing. */
         if (format->kind != PUMP_RAW && count != 0) {
             const size_t framed = pack_lengths(&format->pack, p->payloads + taken, length, sizes,
                                                (size_t)count, place->outgoing + made, place->outgoing_room - made);
@@ -153,6 +159,7 @@ int pump_send(const pump_place *place, pump_posting *postings, size_t streams, c
     const char *raw = payloads, *framed = place->outgoing;
     int short_of_all = 0;
 
+    /* Before the first byte leaves: what was sent cannot be taken back, and Python would send it once more. */
     if (!make_frames(place, &p))
         return -EINVAL;
     for (size_t i = 0; i < streams; i++) {
@@ -161,9 +168,11 @@ int pump_send(const pump_place *place, pump_posting *postings, size_t streams, c
         const size_t length = (size_t)row->count;
         const ssize_t sent = send((int)row->fd, is_raw ? raw : framed, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
+        /* Both go on, whatever the kernel took: the next stream's bytes lie behind all of this one's. */
         raw += row->taken;
         if (!is_raw)
             framed += length;
+        /* A socket that is gone is told in its row, and the others are served: one peer's reset is nobody else's. */
         short_of_all += sent < 0 || (size_t)sent != length;
         if (sent >= 0)
             row->taken = sent;

@@ -79,14 +79,14 @@ typedef struct {
     int uniform;
 } pump_place;
 
-/* Wait at most `timeout` milliseconds (-1: for ever).  Returns 0, or -errno; counts and program are set in any case.
+/* Wait at most `timeout` milliseconds (-1: forever).  Returns 0, or -errno; counts and program are set in any case.
  *
  * THE CONTRACT.  Every event of epoll has a row: an arrival, a readiness, or both (a marked descriptor that can also be
  * written).  A marked descriptor has an arrival if recv gave anything, an end and an error included; nothing at all if
  * recv had nothing to give; and a readiness, unread, if there was no room for it: Python serves it in the same turn.
  * What it received was received from the file that the number stood for *during the call*, and was cut by the format of
  * the mark, whatever its owner holds: a mark is a hint.  Python uses the frames only if their owner, asked when it gets
- * to them, is where a frame of that format may begin; else it takes the bytes, which stay in the arena till the next
+ * to them, is where a frame of that format may begin; else it takes the bytes, which stay in the arena until the next
  * call. */
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
 

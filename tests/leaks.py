@@ -97,7 +97,7 @@ def describe(fd: int) -> str:
 
 
 def has_children() -> bool:
-    """Tell whether a child process runs, or waits to be waited for."""
+    """Return True if a child process runs, or waits to be waited for."""
     if not hasattr(os, "waitid"):
         return False
     try:

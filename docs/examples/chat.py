@@ -2,7 +2,7 @@
 
     python chat.py [PORT]
 
-What one guest says goes to all.  Who does not read, or sends a line without an end, has to go, and nobody else.
+What one guest says goes to all.  Only a guest who does not read, or sends an endless line, has to go.
 """
 
 import sys

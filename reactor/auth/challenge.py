@@ -18,9 +18,9 @@ in constant time, with one made of this side's own nonce, its own lists and its 
 
 **What it gives:** when a side is authenticated, somebody with the key, in the other role, for the same context,
 has taken part in this very conversation, and both agree on every byte of it.  **What it does not give:**
-secrecy, or any protection of what is sent afterwards.  Who sits between the two can let the handshake pass and
-then speak in either's place; against that there is TLS.  And since both have the same secret, who has stolen it
-can be either of them.
+secrecy, or any protection of what is sent afterwards.  Somebody who sits between the two can let the handshake
+pass and then speak in either's place; against that there is TLS.  And since both have the same secret, whoever has
+stolen it can be either of them.
 
 An unknown key id costs the same HMAC and brings the same refusal as a wrong proof.  Of the peer's bytes no more
 is kept than one message, see ``wire``.  Time comes in as an argument: the deadline bounds the whole, so a peer
@@ -251,7 +251,7 @@ class Handshake:
         return b""
 
     def _be_refused(self, message: Message) -> bytes:
-        """As a client: learn that it was in vain."""
+        """As a client: learn that the server has refused."""
         reason = message.fields["reason"][0]
         text = REFUSALS.get(reason, f"reason {reason}").format(key_id=self._keys.first.id)
         kind = AuthenticationDelayed if reason == wire.LATER else AuthenticationFailed

@@ -1,7 +1,7 @@
 """``reactor call --json``: what is sent and what comes back are JSON texts, each on a line of its own.
 
 The texts pass as they were written, not as Python would write them again: 1.10 stays 1.10, and a number of thirty
-digits keeps them.  Only line ends become spaces, which between the tokens of JSON mean the same, and inside of a
+digits keeps them.  Only line ends become spaces, which between the tokens of JSON mean the same, and inside a
 string cannot be.  Read next: ``call``.
 """
 

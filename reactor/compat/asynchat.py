@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ENTRY_BYTES = 64
 
 #: Collected bytes of one channel at which it is given up, unless it is told otherwise: as much as may wait to be
-#: sent.  Who expects more, a large upload say, writes it where it belongs in ``collect_incoming_data``.
+#: sent.  A program that expects more, a large upload say, writes it where it belongs in ``collect_incoming_data``.
 IN_BUFFER_BYTES = asyncore.OUT_BUFFER_BYTES
 
 _BYTES = (bytes, bytearray, memoryview)

@@ -22,7 +22,8 @@ not kill the loop: that is reported, and the step goes on *with what is left of 
 choice, a ``try`` around each call, has the same meaning and one more frame for each callback.
 ``KeyboardInterrupt`` and ``SystemExit`` pass through; the loop can be run again afterwards, and nothing that was
 ready is lost.  Python raises the former between any two instructions, ours included: what was just being received
-or sent at that instant may be lost then.  Who wants to go on takes SIGINT with ``add_signal_handler``.
+or sent at that instant may be lost then.  A program that wants to go on handles SIGINT with
+``add_signal_handler``.
 
 Read next: ``loop``, the face that programs see.
 """
@@ -76,7 +77,8 @@ class Engine:
         self.probe: Probe | None = None
         self.clock = clock
         self.timers = TimerQueue()
-        #: Calls that wait for the next turn, and timers whose instant has come.
+        #: Calls that wait for the next turn, and timers whose instant has come.  Other threads append to the first
+        #: without a lock, which ``collections.deque`` allows at either end.
         self.ready: deque[Handle] = deque()
         self.due: deque[Timer] = deque()
         self.flushes: deque[Callable[[], object]] = deque()
@@ -84,7 +86,7 @@ class Engine:
         #: Descriptors that a turn which took too long did not come to; and when the poller told of them, as a turn.
         self.unserved: list[tuple[SelectorKey, int]] = []
         self.told = 0
-        #: What is being called; the last of them when nothing is.
+        #: What is being called, for the report if it raises; None between two turns.
         self.callback: Callable[..., object] | None = None
         self.open_wakeup()
         self.signals = Signals(ops, self.wakeup.ring, self._watch_reads, self._unwatch_reads)
@@ -107,7 +109,8 @@ class Engine:
     def turn(self, limit: float | None) -> None:
         """One turn; the wait is at most *limit* seconds."""
         registry, ready = self.registry, self.ready
-        wait = 0 if ready else self.wait(limit)
+        wait = 0 if ready else self.wait(limit)  # ``wait`` would find that out too: a busy loop saves the call
+        # Before the poll: who registers from here on is too young to be meant by what the poller is about to tell.
         registry.turn = turn = registry.turn + 1
         if self.probe is not None:
             self.probe.turn_began(turn, wait)
@@ -122,17 +125,21 @@ class Engine:
             events = poller.select(wait)  # here this program sleeps
             if poller.strays or poller.closed:
                 registry.repair()
-            self.told = turn
+            self.told = turn  # what is carried over into later turns stays as old as this answer
         if self.probe is not None:
             self.probe.polled(len(events))
         if ready:
+            # The size is taken now: what these calls add lies behind it.  Each is popped just before it runs, so
+            # one that raises, or Ctrl-C, takes no other along.
             size = len(ready)
             self._carry_out(turn, self._run, islice(iter(ready.popleft, None), size), size)
         if events:
             work = iter(events)
             self._carry_out(turn, self._dispatch, work, len(events))
+            # The iterator still holds what was broken off.  After a fork in a callback that is the parent's.
             if len(events) > TURN_BATCH and registry.turn == turn:
                 self.unserved = list(work)
+        # The clock is read here, behind all the callbacks: a timer that came due meanwhile is not late by a turn.
         if self.timers.heap or self.due:
             self.timers.take_due(self.clock(), self.due.append)
             size = len(self.due)
@@ -140,10 +147,11 @@ class Engine:
         if self.flushes:
             size = len(self.flushes)
             self._carry_out(turn, self._flush, islice(iter(self.flushes.popleft, None), size))
-        self.callback = None
+        self.callback = None  # or what it belongs to would live as long as the loop sleeps
 
     def wait(self, limit: float | None) -> float | None:
         """Return how long the poller may wait: None forever, 0 if anything is ready."""
+        # Also for what a turn did not come to: nobody would wake the poller for the sake of that.
         if (
             self.ready or self.due or self.is_stopping or self.flushes or self.unserved
             or self.registry.poller.has_backlog
@@ -181,10 +189,11 @@ class Engine:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as exc:
+                # The step is entered again with the same iterator, which stands behind the call that raised.
                 self.reports.failure(exc, self.callback)
 
-    # Each of the three looks anew at each call, because the one before may have changed everything.  The number of
-    # the turn changes in their midst only in a child that a callback forked: what is left of that turn is the
+    # Each of the three looks again at each call, because the one before may have changed everything.  The number of
+    # the turn changes between two calls only in a child that a callback forked: what is left of that turn is the
     # parent's to do.  From these three places, and no others, this program calls what it was given.
 
     def _dispatch(self, turn: int, events: Iterator[tuple[SelectorKey, int]], run: Run) -> None:
@@ -192,6 +201,7 @@ class Engine:
         registry, told = self.registry, self.told
         for key, mask in events:
             registration = key.data
+            # Both directions are asked for when it is their turn: the reader may have removed the writer.
             if mask & EVENT_READ and registration.reader_since < told and registry.turn == turn:
                 callback = self.callback = registration.reader
                 if callback is not None:
@@ -208,10 +218,10 @@ class Engine:
             return
         for handle in handles:
             callback = self.callback = handle.callback
-            if callback is not None:
+            if callback is not None:  # else it was cancelled, or moved, since it became ready
                 callback(*handle.args) if run is None else run(callback, *handle.args)
                 if registry.turn != turn:
-                    return
+                    return  # before the next is popped: a child that reopens the loop runs it then
 
     def _flush(self, turn: int, callbacks: Iterator[Callable[[], object]], run: Run) -> None:
         """Run what asked to be run at the end of this turn."""
@@ -226,7 +236,7 @@ class Engine:
 
     def hear(self) -> None:
         """The bell rang: for a call that lies in the queue, or for signals, whose callbacks are put there now."""
-        self.wakeup.silence()
+        self.wakeup.silence()  # first: a signal that comes from here on rings again
         for callback, args in self.signals.take_arrived():
             self.ready.append(Handle(callback, args))
 

@@ -94,7 +94,8 @@ class Registry:
             # now, of which the kernel has never heard.
             registration = key.data
             self.poller.modify(fd, key.events | event, registration)
-        # Last, so that a kernel that refuses leaves the callback as it was.
+        # Last, so that a kernel that refuses leaves the callback as it was.  Even the same callback gets today's
+        # number: an event that was found before now may be about another file.
         registration.put(event, callback, self.turn)
         if self.probe is not None:
             self.probe.registered(fd, event if key is None else key.events | event)
@@ -106,7 +107,8 @@ class Registry:
         except ValueError:
             key = self._key_of_closed(fileobj)
         if key is None or not key.events & event:
-            return False  # nobody waits, or for the other direction only
+            # Nobody waits, or for the other direction only: whoever ends something need not know what was watched.
+            return False
         # First, whatever the kernel says: a callback that was removed never runs, not even later in this turn.
         key.data.put(event, None, self.turn)
         rest = key.events & ~event
@@ -120,7 +122,7 @@ class Registry:
                 rest = 0
                 self._drop_closed([key])
         else:
-            self.poller.unregister(key.fd)
+            self.poller.unregister(key.fd)  # which forgives a descriptor that was closed: see ``Poller``
         if self.probe is not None:
             self.probe.registered(key.fd, rest)
         return True
@@ -148,6 +150,7 @@ class Registry:
         """Put right what the poller found out of order: what is wrong in the kernel's books is reported again at
         every call, and a loop that only ignored it would spin."""
         poller = self.poller
+        # A stray cannot be removed one by one: epoll_ctl(2) wants a descriptor of that file, and none is left here.
         if poller.strays:
             self._rebuild()
         if poller.closed:

@@ -68,7 +68,7 @@ class TimerQueue:
         if timer.target is None:
             return
         timer.callback = None  # it may be due already: whoever comes to run it passes over it
-        queued = timer.entry != NOT_QUEUED
+        queued = timer.entry != NOT_QUEUED  # a periodic one can be due, and queued for its next tick
         if queued and when >= timer.when:
             timer.when = when  # its triple is too early now; ``take_due`` finds that out, at no cost until then
             return

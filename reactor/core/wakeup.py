@@ -33,6 +33,7 @@ class Wakeup:
 
     def __init__(self, ops: Ops) -> None:
         self._ops = ops
+        # Reentrant: a signal handler may ring while ``ring`` is under way in the same thread.
         self._lock = ops.rlock()
         self._rung = False
         self._pair: tuple[socket.socket, socket.socket] | None = None
@@ -45,18 +46,20 @@ class Wakeup:
     def ring(self) -> None:
         """Make ``fd`` readable.  Any thread; does nothing after ``close``."""
         if self._rung:
-            return
+            return  # nobody has heard it yet: a thousand callers cost one write, and this path takes no lock
         with self._lock:
-            if self._rung or self.fd < 0:
+            if self._rung or self.fd < 0:  # another thread was faster, or ``close`` was
                 return
             try:
+                # Before the write: the loop may hear it and lower the flag at once, and a flag that was raised
+                # after that would stay up over a silent bell.
                 self._rung = True
                 if self._pair is None:
                     self._ops.eventfd_raise(self.fd)
                 else:
                     self._pair[1].send(b"\0")
             except BaseException:
-                # Ctrl-C may strike here too; a flag that stays up over a silent bell would never be rung again.
+                # Ctrl-C may strike here too, and a bell that is believed to ring is never rung again.
                 self._rung = False
                 raise
 
@@ -68,8 +71,9 @@ class Wakeup:
             else:
                 self._pair[0].recv(16)
         except BlockingIOError:
-            pass
+            pass  # it had not rung: the loop hears it once too often rather than once too seldom
         finally:
+            # After the read.  The other way round, a ring in between would be swallowed by the read, its flag up.
             self._rung = False
 
     def close(self) -> None:

@@ -182,12 +182,12 @@ class Codec(ABC):
             raise not_iterable("payloads", payloads, exc) from None
 
     def frame(self, payloads: list[bytes]) -> bytes:
-        """Return ``encode`` of each of *payloads*, joined, where ``takes_any``: bytes, and each within the
+        """Return ``encode`` of each of *payloads*, joined, where ``carries_any_bytes``: bytes, and each within the
         limit."""
         return self.encode_many(payloads)
 
     @property
-    def takes_any(self) -> bool:
+    def carries_any_bytes(self) -> bool:
         """Whether ``encode`` takes every payload of at most ``max_frame_length`` bytes, whatever is in it."""
         return False
 

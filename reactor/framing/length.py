@@ -152,13 +152,13 @@ class LengthPrefixed(Codec):
         return self.encode_many(payloads)
 
     @property
-    def takes_any(self) -> bool:
+    def carries_any_bytes(self) -> bool:
         """Whether every payload within the limit can be sent: if it is simply put behind its length."""
         return self._form.head is not None
 
     @property
     def wire(self) -> Wire | None:
-        """The format in numbers, if it is scanned in C and ``takes_any``."""
+        """The format in numbers, if it is scanned in C and ``carries_any_bytes``."""
         return self._form.wire
 
     def _cut(self, whole: memoryview) -> list[bytes]:

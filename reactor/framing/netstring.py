@@ -39,6 +39,6 @@ class Netstrings(Codec):
         return b"%d:%b," % (len(payload), payload)
 
     @property
-    def takes_any(self) -> bool:
+    def carries_any_bytes(self) -> bool:
         """Whether every payload within the limit can be sent: yes."""
         return True

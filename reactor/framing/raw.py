@@ -33,6 +33,6 @@ class Raw(Codec):
         return flat_bytes(payload)
 
     @property
-    def takes_any(self) -> bool:
+    def carries_any_bytes(self) -> bool:
         """Whether every payload within the limit can be sent: yes."""
         return True

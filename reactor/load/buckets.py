@@ -3,7 +3,7 @@
 **The problem.**  Latencies span six orders of magnitude and the interesting ones are the rarest: a mean hides them,
 a sample loses them, and keeping all of them makes the generator the thing that stalls.
 
-**The idea** is Gil Tene's HDR histogram: buckets that are linear inside of each power of two.  2,048 values are
+**The idea** is Gil Tene's HDR histogram: buckets that are linear inside each power of two.  2,048 values are
 counted one by one; each power of two above has 1,024 buckets.  So every duration is known to within 0.1 % (three
 significant digits) from a nanosecond to 73 minutes, and counting one is an addition.  Least, most and mean are
 exact.

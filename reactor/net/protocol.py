@@ -287,7 +287,7 @@ class FramedProtocol(Protocol):
             self._link.receive_into(LargeFrame(self))
 
     def eof_received(self) -> bool | None:
-        """The stream ends: in between two frames all is well, inside of one the connection is given up."""
+        """The stream ends: in between two frames all is well, inside one the connection is given up."""
         try:
             frames = self._decoder.feed_eof()
         except FramingError as fault:

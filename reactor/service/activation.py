@@ -1,6 +1,6 @@
 """Sockets that were there before the program: handed to it by inetd, by systemd, or by its predecessor.
 
-Who starts a server can open its socket first.  Then the port may be privileged and the server not, it can be
+Whoever starts a server can open its socket first.  Then the port may be privileged and the server not, it can be
 started by its first client, and restarted without one connection refused, since the queue of a listening socket is
 the kernel's and waits.  There are two ways to hand a socket over at the start of a process, and both are only
 numbers:

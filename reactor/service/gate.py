@@ -214,8 +214,8 @@ class Gate:
 class Knock(Protocol):
     """A connection in front of a gate.
 
-    ``protocol`` is who will be behind it, if that is known; ``peer`` is as whom the other end is remembered;
-    ``has_heard`` tells whether it has said anything; ``fault`` is why it was refused.
+    ``protocol`` is who will be behind it, if that is known; ``peer`` is how the other end is remembered;
+    ``has_heard`` is True if it has said anything; ``fault`` is why it was refused.
     """
 
     __slots__ = ("_gate", "fault", "handshake", "has_heard", "peer", "protocol")

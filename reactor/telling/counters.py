@@ -18,7 +18,7 @@ class Counters:
 
     accepted: int  #: connections taken from listening sockets
     accept_errors: int  #: failures of accept(2) other than "none there"
-    shed: int  #: connections accepted only to be closed, for want of descriptors
+    shed: int  #: connections accepted only to be closed, for lack of descriptors
     connected: int  #: connections opened by this side
     connect_failures: int  #: attempts that failed, timed out or were cancelled
     closed_descriptors: int  #: registered descriptors found closed behind the reactor's back
@@ -32,7 +32,7 @@ class Counters:
     poller_rebuilds: int  #: times that the poller was replaced because of them
     datagrams_received: int
     datagrams_sent: int
-    datagrams_dropped: int  #: datagrams refused for want of buffer space
+    datagrams_dropped: int  #: datagrams refused for lack of buffer space
 
     def __init__(self) -> None:
         for name in self.__slots__:

@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("strace") is Non
 
 @cache
 def has_native() -> bool:
-    """Tell whether a process of its own finds the compiled module."""
+    """Return True if a process of its own finds the compiled module."""
     done = subprocess.run([sys.executable, "-c", "import reactor._accel"], cwd=ROOT, capture_output=True)
     return done.returncode == 0
 

@@ -135,7 +135,7 @@ def test_a_faulty_server_is_found_and_named(
 def test_a_server_that_stalls_is_given_up(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reply that never comes does not keep the demo for ever."""
+    """A reply that never comes does not keep the demo forever."""
     monkeypatch.setattr(demo, "GIVE_UP", 1.0)
     monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
     program = f"{FAULTY}from tests.cli.faulty_server import serve; serve('stalling')"

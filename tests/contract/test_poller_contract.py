@@ -235,7 +235,7 @@ def test_the_kernel_is_told_again_when_nothing_seems_to_change(poller: Poller) -
 def test_the_books_do_not_change_when_the_kernel_refuses(poller: Poller) -> None:
     """A descriptor that is not open fails when it is registered, or is found by ``select``; it is never hidden."""
     if poller.name == "PollSelector":
-        pytest.skip("the stdlib's poll hides it: it is reported ready for ever")
+        pytest.skip("the stdlib's poll hides it: it is reported ready forever")
     with socket_pair() as (left, _):
         fd = left.fileno()
     try:

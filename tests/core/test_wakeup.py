@@ -41,7 +41,7 @@ def writes(ops: ScriptedOps) -> int:
 
 
 def test_a_sleeping_loop_wakes_when_a_thread_calls(poller_name: str, bell_kind: str) -> None:
-    """The loop has no timer: it would sleep for ever."""
+    """The loop has no timer: it would sleep forever."""
     with real_loop(poller_name) as (loop, failures):
         thread = threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,))
         loop.call_soon(thread.start)

@@ -140,7 +140,7 @@ def test_record_is_refused_when_it_has_another_size() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, "4", 2.0, True], ids=repr)
 def test_size_is_refused_when_it_is_not_positive(size: object) -> None:
-    """A frame of no bytes would arrive for ever."""
+    """A frame of no bytes would arrive forever."""
     with pytest.raises(OptionError):
         FixedSize(size)  # type: ignore[arg-type]
 

@@ -55,7 +55,7 @@ def _public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Defin
 
 
 def _is_structural(node: ast.ClassDef) -> bool:
-    """Tell whether the class only describes what others must have: its members are documented where they are."""
+    """Return True if the class only describes what others must have: its members are documented where they are."""
     bases = [ast.unparse(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
     return any(base in ("Protocol", "typing.Protocol") for base in bases) and all(
         isinstance(statement.body[-1], ast.Expr)
@@ -65,7 +65,7 @@ def _is_structural(node: ast.ClassDef) -> bool:
 
 
 def _is_echo(node: Definition) -> bool:
-    """Tell whether the docstring belongs elsewhere: an overload, the setter of a property, a marked override."""
+    """Return True if the docstring belongs elsewhere: an overload, the setter of a property, a marked override."""
     marks = {
         decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
         for decorator in node.decorator_list
@@ -74,7 +74,7 @@ def _is_echo(node: Definition) -> bool:
 
 
 def slotless_classes(tree: ast.Module) -> list[str]:
-    """Complain about each class whose objects carry a dictionary for want of ``__slots__``."""
+    """Complain about each class whose objects carry a dictionary for lack of ``__slots__``."""
     names = imported_names(tree)
     for_types = lines_for_types(tree)
     return [
@@ -97,7 +97,7 @@ def _targets(statement: ast.stmt) -> list[ast.expr]:
 
 
 def _needs_none(node: ast.ClassDef, names: dict[str, str]) -> bool:
-    """Tell whether a base sees to it: an exception, an enumeration, a named tuple, a structural type."""
+    """Return True if a base sees to it: an exception, an enumeration, a named tuple, a structural type."""
     bases = [
         dotted(base.value if isinstance(base, ast.Subscript) else base, names) or getattr(base, "id", "")
         for base in node.bases

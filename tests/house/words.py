@@ -1,4 +1,4 @@
-"""Words that do not belong into a finished text, and names that say nothing.
+"""Words that do not belong in a finished text, and names that say nothing.
 
 A note to do something later is a promise to nobody: it goes into an issue or it is done.  A file called after its
 lack of an idea collects whatever has no home.  A path from somebody's machine works there only.

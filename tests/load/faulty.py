@@ -109,14 +109,14 @@ def serve(stream: socket.socket, mode: str, fault: Fault) -> None:
 
 
 def serve_streams(listener: socket.socket, mode: str, fault: Fault) -> None:
-    """Accept for ever."""
+    """Accept forever."""
     while True:
         stream, _ = listener.accept()
         threading.Thread(target=serve, args=(stream, mode, fault), daemon=True).start()
 
 
 def serve_datagrams(sock: socket.socket, mode: str, fault: Fault) -> None:
-    """Answer datagrams for ever."""
+    """Answer datagrams forever."""
     while True:
         data, sender = sock.recvfrom(65536)
         message = data[4:] if mode == "framed" else data.rstrip(b"\n") if mode == "line" else data

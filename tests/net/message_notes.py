@@ -85,7 +85,7 @@ class MessageNotes:
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether ``connection_lost`` has come."""
+        """Return True if ``connection_lost`` has come."""
         return "connection_lost" in self.names
 
     @property

@@ -84,7 +84,7 @@ class Recorder:
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether ``connection_lost`` has come."""
+        """Return True if ``connection_lost`` has come."""
         return any(name == "connection_lost" for name, *_ in self.calls)
 
     @property
@@ -136,7 +136,7 @@ class FrameRecorder(FramedProtocol):
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether ``connection_lost`` has come."""
+        """Return True if ``connection_lost`` has come."""
         return bool(self.events) and self.events[-1][0] == "lost"
 
     @property

@@ -31,7 +31,7 @@ class Told(Bare):
 
 
 def test_a_stream_is_closed_at_the_end_when_its_protocol_has_no_word_for_that(poller_name: str) -> None:
-    """As ``eof_received`` that returns None: it would else stay open for ever."""
+    """As ``eof_received`` that returns None: it would else stay open forever."""
     protocol = Told()
     near, far = socket.socketpair()
     with stage_on(poller_name) as stage, far:

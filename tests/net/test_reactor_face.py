@@ -145,7 +145,7 @@ def test_every_protocol_is_told_once_when_the_reactor_is_closed(poller_name: str
 
 @pytest.mark.parametrize("generations", [1, 5, 1000])
 def test_what_is_opened_in_answer_to_the_end_is_ended_too(poller_name: str, generations: int) -> None:
-    """A protocol that opens another stream in ``connection_lost``, which does the same, for ever if it likes."""
+    """A protocol that opens another stream in ``connection_lost``, which does the same, forever if it likes."""
     stage = Stage(poller_name)
     made: list[Recorder] = []
     far_ends = []

@@ -38,7 +38,7 @@ def test_a_closed_descriptor_with_a_duplicate_does_not_spin_the_loop() -> None:
     """epoll watches the open file, not the number.
 
     A socket is closed before it is removed, while a duplicate (a child process, ``dup``) keeps its file alive.  The
-    kernel goes on to report the dead number, for ever, and ``epoll_ctl`` cannot remove what has no number.  asyncio
+    kernel goes on to report the dead number, forever, and ``epoll_ctl`` cannot remove what has no number.  asyncio
     and uvloop spin at full speed.  Here the stray event is counted, the set is replaced, and the next wait is
     quiet.
     """

@@ -51,7 +51,7 @@ def test_a_storm_of_timers_runs_in_order_and_in_one_turn(virtual: Virtual) -> No
 
 
 def test_a_timer_that_arms_itself_for_now_does_not_stop_the_loop(virtual: Virtual) -> None:
-    """A delay of zero is "in the next turn", for ever, and the descriptors have their turn in between."""
+    """A delay of zero is "in the next turn", forever, and the descriptors have their turn in between."""
     counts = [0, 0]
 
     def again() -> None:
@@ -124,7 +124,7 @@ def test_a_signal_in_the_middle_of_a_wait_breaks_nothing(poller_name: str, handl
 
 
 def test_ctrl_c_ends_a_wait_without_timers_and_the_loop_runs_again(poller_name: str) -> None:
-    """A real SIGINT, while the loop sleeps for ever; what is registered is still there afterwards.
+    """A real SIGINT, while the loop sleeps forever; what is registered is still there afterwards.
 
     It strikes in the poller's ``select`` and nowhere else: a tool that traces this run (coverage) holds locks of
     its own between any two lines, and would never give them back.

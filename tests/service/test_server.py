@@ -84,7 +84,7 @@ def test_a_reply_that_is_too_long_ends_its_own_connection_only(
 
 
 def test_an_empty_frame_is_answered_as_the_message_that_it_is(loop: reactor.Reactor) -> None:
-    """Where a message has a length, that length may be zero, and nobody waits for ever."""
+    """Where a message has a length, that length may be zero, and nobody waits forever."""
     _, peer = serving(loop, "upper", "framed")
     with peer:
         peer.send(frame(b"") + frame(b"a") + frame(b""))

@@ -12,7 +12,7 @@ What was broken is mended around the hooks, not in them:
 - ``handle_connect_event`` decides before it tells.  The original set ``connected`` after ``handle_connect``, so a
   channel that closed itself there was connected ever after; and it left ``connecting`` set when the connection
   failed, so the next event found no error and told of a connection.
-- A listener is not closed for what went wrong with one client, nor for want of descriptors.
+- A listener is not closed for what went wrong with one client, nor for lack of descriptors.
 
 Read next: ``asyncore``.
 """
@@ -171,7 +171,7 @@ class Channel:
     def accept(self) -> tuple[Any, Any] | None:
         """Return ``(sock, address)`` of a new connection, or None if there is none after all.
 
-        Nor is there one when the process is out of descriptors.  Who waits then is turned away, and the listener
+        Also None when the process is out of descriptors: clients that wait then are turned away, and the listener
         rests for a second.  Raises OSError for what does not pass.
         """
         try:

@@ -7,7 +7,7 @@ with what it wanted the last time.  So a turn costs two Python calls for each ch
 calls only for what is different; and the poller is the reactor's choice, without select's 1024 descriptors.
 
 ``wait`` only *notes* what happened and returns it; the channels are told after the reactor's turn is over.  So a
-channel may call ``poll`` or ``loop`` again from inside of an event, as asyncore's programs do, and an exception
+channel may call ``poll`` or ``loop`` again from inside an event, as asyncore's programs do, and an exception
 ends the loop where asyncore says that it does.
 
 Three kinds of channel would make a loop spin, and none does here.  A *deaf* one has nothing more to hear in one

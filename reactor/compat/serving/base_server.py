@@ -165,7 +165,7 @@ class BaseServer:
             threading.Event().wait(min(ACCEPT_BACKOFF, deadline - monotonic()))
 
     def __handle_ready(self, selector: ServerSelector) -> bool:
-        """Handle what has come; return False if it could not be taken for want of descriptors."""
+        """Handle what has come; return False if it could not be taken for lack of descriptors."""
         self._handle_request_noblock()
         failure = self.__take_failure()
         return failure is None or not selector.note_failure(failure)

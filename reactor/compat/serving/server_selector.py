@@ -6,7 +6,7 @@ visitors sleeps, and ``wake`` ends the sleep at once, from any thread and from s
 
 The loop's callback only notes that the descriptor is readable.  The request is taken, and user code is run, after
 the turn, in the plain course of ``serve_forever``: what a hook raises reaches whoever called ``serve_forever``, and
-a handler that forks does so outside of the loop.  The rejected choice, handling the request inside of the callback,
+a handler that forks does so outside the loop.  The rejected choice, handling the request inside the callback,
 would hand every exception to the loop's exception handler, where programs do not look for it.
 
 The other thing that is mended here is the lack of descriptors.  accept(2) fails, the connection stays in the queue,

@@ -58,6 +58,7 @@ class Signals:
         self._ring = ring
         self._watch = watch
         self._unwatch = unwatch
+        #: Signals that have come, appended to by the handler between any two instructions of whoever empties it.
         self._arrived: deque[int] = deque()
         self._callbacks: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._previous: dict[int, Any] = {}
@@ -86,6 +87,7 @@ class Signals:
         """Wake the poller only for our own signals, if there are any."""
         if self._is_waking:
             self._is_waking = False
+            # A reactor that gave way for this run gets its own back.  Else ours stays while we have handlers.
             if self._displaced != -1 or not self._callbacks:
                 self._release_wakeup_fd()
 
@@ -96,10 +98,12 @@ class Signals:
         caught.
         """
         checked_signal(signum)
-        self._open()
+        self._open()  # before the handler: no signal of ours may come that wakes nobody
         if signum not in self._callbacks:
             try:
                 previous = self._ops.set_signal(signum, self._note)
+                # signal.signal has just had this signal interrupt every system call of the process with EINTR, also
+                # those of C libraries that do not expect it: see siginterrupt(3), and signal.siginterrupt.
                 self._ops.restart_system_calls(signum)
             except (ValueError, OSError) as exc:
                 self._close_unless_needed()
@@ -125,7 +129,7 @@ class Signals:
         try:
             # None stands for a handler that was installed by C code and that Python cannot put back.
             found = self._ops.set_signal(signum, self._previous[signum] or 0)
-            if found != self._note:
+            if found != self._note:  # somebody else's, installed over ours
                 self._ops.set_signal(signum, found or 0)
         except ValueError as exc:
             raise WrongThread(f"the handler of signal {signum} can be put back by the main thread only") from exc
@@ -153,9 +157,9 @@ class Signals:
     def take_arrived(self) -> list[tuple[Callable[..., object], tuple[Any, ...]]]:
         """Return the callbacks of the signals that have arrived, in order; each signal once per arrival."""
         due = []
-        while self._arrived:
+        while self._arrived:  # one by one: to copy and then clear would lose what comes in between
             entry = self._callbacks.get(self._arrived.popleft())
-            if entry is not None:
+            if entry is not None:  # else it was removed after the signal had come
                 due.append(entry)
         return due
 
@@ -169,6 +173,7 @@ class Signals:
         if self._pair is None:
             try:
                 self._pair = self._ops.socketpair()
+                # Our own handlers ring the bell as well.  For the handlers of others this is all that wakes.
                 self._watch(self._pair[0], self._drain)
                 _ours.add(self._pair[1].fileno())
             except BaseException:
@@ -176,6 +181,7 @@ class Signals:
                 raise
         fd = self._pair[1].fileno()
         try:
+            # There is no way to ask who has one but to set another and be told the previous.
             previous = self._ops.set_wakeup_fd(fd)
         except ValueError:  # not the main thread, as ``add`` is about to say
             return
@@ -206,11 +212,11 @@ class Signals:
         if self._pair is None:  # a forked child has given it up already
             return
         try:
-            current = self._ops.set_wakeup_fd(-1)
+            current = self._ops.set_wakeup_fd(-1)  # as above: to look is to replace
         except ValueError:  # not the main thread, where alone it can have been set
             return
         displaced, self._displaced = self._displaced, -1
-        if current not in (-1, self._pair[1].fileno()):
+        if current not in (-1, self._pair[1].fileno()):  # somebody has set another over ours
             self._put_back(current)
         elif displaced in _ours:  # else that reactor was closed meanwhile, and the number may be another file's
             self._put_back(displaced)

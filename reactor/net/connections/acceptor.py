@@ -133,7 +133,7 @@ class Acceptor:
         self._rest: Timer | None = None
         self._is_paused = False
         self._is_closed = False
-        reserve.take()
+        reserve.take()  # while there are descriptors: when it is needed, none can be had
         host.registry.add(listener, EVENT_READ, self._on_readable)
 
     def pause(self) -> None:
@@ -144,17 +144,18 @@ class Acceptor:
         if not self._is_closed:
             self._host.check()
             self._is_paused = True
+            # Clients go on connecting: the kernel completes handshakes up to the backlog, see listen(2).
             self._host.registry.remove(self._listener, EVENT_READ)
 
     def resume(self) -> None:
-        """Accept again, unless the acceptor is closed or rests for want of descriptors.
+        """Accept again, unless the acceptor is closed or rests for lack of descriptors.
 
         Raises WrongThread, and ReactorClosed.
         """
         if not self._is_closed:
             self._host.check()
             self._is_paused = False
-            if self._rest is None:
+            if self._rest is None:  # else the end of the rest does it
                 self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
 
     def close(self) -> None:
@@ -204,6 +205,7 @@ class Acceptor:
 
     def _deliver(self, sock: socket.socket, address: Any) -> None:
         try:
+            # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
             sock.setblocking(False)
             self._callback(sock, address)
         except BaseException as exc:
@@ -212,6 +214,7 @@ class Acceptor:
             sock.close()
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
+            # Reported here, not by the loop: the others in the queue are still to be taken in this turn.
             self._host.reports.failure(exc, self._callback)
 
     def _shed(self, exc: OSError) -> None:

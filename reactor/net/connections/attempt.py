@@ -62,12 +62,13 @@ class Attempt:
         """Drop the attempt: unregister first, then close.  Idempotent."""
         if self._later is not None:
             self._later.cancel()
+        # In this order: a poller cannot be told of a descriptor that is closed.
         self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         self.sock.close()
 
     def _connect(self) -> None:
         """Ask for the connection, and arrange for the answer."""
-        number = self.sock.connect_ex(self.address)
+        number = self.sock.connect_ex(self.address)  # an errno, not an exception: EINPROGRESS is the normal case
         loop = self._shared.loop
         if number in PENDING:
             # TCP's handshake is under way.  The kernel says "writable" when it has ended, well or badly.
@@ -80,6 +81,7 @@ class Attempt:
             self._later = loop.call_soon(self._decide, 0 if number == errno.EISCONN else number)
 
     def _on_writable(self) -> None:
+        # A connected socket is writable nearly always: watched any longer, it would be reported in every turn.
         self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
         # Reading SO_ERROR also clears it: this is the only chance to learn why the handshake failed.
         self._decide(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -122,6 +124,7 @@ def open_attempt(
             _bind(sock, local[1])
         return Attempt(shared, sock, address, then)
     except BaseException:
+        # Ctrl-C may have come behind the registration, in an ``Attempt`` that nobody got.
         shared.loop.registry.remove(sock, EVENT_WRITE)
         sock.close()
         raise

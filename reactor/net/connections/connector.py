@@ -140,6 +140,7 @@ class Connector(Generic[P, S]):
         self._forget: Callable[[], object] | None = None
         self.attempts: list[tuple[Any, Exception]] = []
         self.stream: S | None = None
+        # Behind all checks, before anything is started: a factory that raises leaves nothing to be undone.
         self.protocol: P = checked_protocol(shared.loop.call_inside(factory), factory, kind)
         self.state = "resolving"
         self._deadline: Timer | None = None
@@ -147,7 +148,9 @@ class Connector(Generic[P, S]):
             self._lookup = resolver.lookup(*goal, callback=self._on_resolved)
             self._forget = partial(resolver.forget, goal[0])
         else:
+            # There is nothing to look up, but the caller is to have the connector before its protocol is called.
             self._begin = shared.loop.call_soon(self._on_resolved, _targets_of(goal))
+        # One deadline from here on, whatever is tried: a name with many silent addresses gains no time by it.
         if timeout is not None:
             self._deadline = shared.loop.call_later(timeout, self._expire, timeout)
         #: Not a transport, but something to be aborted before the reactor is closed.
@@ -221,7 +224,7 @@ class Connector(Generic[P, S]):
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _succeed(self, attempt: Attempt) -> None:
-        self._end("connected")
+        self._end("connected")  # closes the losers before the protocol of the winner is called
         self._shared.counters.connected += 1
         try:
             self.stream = self._make_stream(attempt.sock, self.protocol, attempt.address)
@@ -232,7 +235,7 @@ class Connector(Generic[P, S]):
     def _fail(self, exc: ConnectionFailure, state: str = "failed") -> None:
         if self.state == "connecting" and state == "failed" and self._forget is not None:
             self._forget()  # the name may have moved: the next connector is to ask again
-        self._end(state)
+        self._end(state)  # before anybody is told: from here on ``cancel`` does nothing
         self._shared.counters.connect_failures += 1
         # Told from the loop, not from here: the protocol itself may be calling cancel(), in the middle of a step.
         told = getattr(self.protocol, "connection_failed", None)
@@ -248,12 +251,13 @@ class Connector(Generic[P, S]):
         for waiting in (self._begin, self._lookup, self._next, self._deadline):
             if waiting is not None:
                 waiting.cancel()
-        for attempt in self._running:
+        for attempt in self._running:  # a winner was taken out of it before
             attempt.close()
         self._running.clear()
         self._targets.clear()
 
     def _expire(self, timeout: float) -> None:
+        # Those that are under way have no error of their own, and yet their addresses belong in the report.
         silent = TimeoutError("no answer in time")
         attempts = [*self.attempts, *((attempt.address, silent) for attempt in self._running)]
         doing = "looking up its name" if self.state == "resolving" else f"with {len(attempts)} attempts"
@@ -264,7 +268,7 @@ class Connector(Generic[P, S]):
         told = [(format_address(address), _text(exc)) for address, exc in self.attempts]
         reasons = told[0][1] if len(told) == 1 else "; ".join(": ".join(pair) for pair in told)
         failure = ConnectFailed(f"cannot connect to {self._what}: {reasons}", self.attempts)
-        failure.__cause__ = self.attempts[-1][1]
+        failure.__cause__ = self.attempts[-1][1]  # so that a traceback shows the system's own error too
         return failure
 
 

@@ -234,7 +234,7 @@ class Listener(Generic[A_co]):
             if not is_open:
                 acceptor.pause()
             elif not acceptor.is_accepting():
-                acceptor.resume()  # one that rests for want of descriptors goes on resting
+                acceptor.resume()  # one that rests for lack of descriptors goes on resting
 
 
 def checked_limit(limit: int | None) -> int | None:

@@ -10,7 +10,7 @@ the same order, and the tests put both through the same scripts.  Two things are
   corked.  Then each meets the same fate as alone: sent, queued from the first that the kernel had no room for, or
   told of as an error.  A protocol that writes too much is therefore told to pause up to 64 datagrams later.
 
-Outside of a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
+Outside a delivery ``sendto`` goes out at once.  The rejected choice, to cork until the end of the turn, would
 delay what timers send and gain nothing: they send one.
 
 All methods belong to the loop's thread.  Read next: ``reactor.net.names.resolver``.
@@ -74,11 +74,11 @@ class BatchedEndpoint(DatagramEndpoint):
         self, shared: Shared, sock: socket.socket, protocol: Any, batch: Batch, watermarks: Watermarks
     ) -> None:
         self._batch = batch
-        #: What has yet to be delivered, the first at the end.
+        #: What has yet to be delivered, the first at the end: ``pop`` there moves nothing.
         self._arrived: list[Arrival] = []
         #: Addresses as they were given to ``sendto``: checked, and as the kernel writes them.
         self._known: dict[Any, tuple[Any, bytes]] = {}
-        #: Replies that leave together; None outside of a delivery.
+        #: Replies that leave together; None outside a delivery.
         self._corked: list[Posting] | None = None
         super().__init__(shared, sock, protocol, watermarks=watermarks)
 
@@ -88,11 +88,12 @@ class BatchedEndpoint(DatagramEndpoint):
         """Take datagrams again; what had arrived already comes from the loop."""
         was_halted = self.is_halted
         super().resume_reading()
+        # Called inside a delivery, it need not ask for another: the loop of ``_hand_on`` goes on.
         if self._arrived and was_halted and not self.is_halted and self._corked is None:
             self._shared.loop.call_soon(self._hand_on)
 
     def _on_readable(self) -> None:
-        if not self._arrived:
+        if not self._arrived:  # else what was received earlier comes first
             try:
                 self._arrived = self._batch.receive(self.sock.fileno())
             except (BlockingIOError, InterruptedError):
@@ -111,7 +112,7 @@ class BatchedEndpoint(DatagramEndpoint):
             stop_at = self._shared.clock() + STREAM_SECONDS
             while arrived and not self.is_halted:
                 data, address = arrived.pop()
-                if isinstance(data, int):
+                if isinstance(data, int):  # it did not fit, and only its length is known
                     self._on_cut(data, self._batch.share, address)
                 else:
                     self._on_received(data, address)
@@ -122,6 +123,7 @@ class BatchedEndpoint(DatagramEndpoint):
         finally:
             if arrived and not self.is_halted:  # it took its time, or Ctrl-C struck: nothing is lost for it
                 self._shared.loop.call_soon(self._hand_on)
+            # Uncorked first: sending may call ``pause_writing``, and what that writes must not go into this list.
             corked, self._corked = self._corked, None
             self._transmit_all(corked)
 
@@ -131,6 +133,7 @@ class BatchedEndpoint(DatagramEndpoint):
         """As on the plain path.  An address that was good once is not checked again."""
         corked = self._corked
         loop = self._shared.loop
+        # Everything that is not the plain case is refused, ignored or queued by the plain path, which knows how.
         if (
             corked is None or type(data) is not bytes or self._queue or self._is_closing
             or loop.thread_id() != loop.owner
@@ -143,9 +146,11 @@ class BatchedEndpoint(DatagramEndpoint):
             known = None
         if known is None:
             super().sendto(data, address)
+            # The plain path has checked the address and corked it, through ``_send``: it is the last in the list.
+            # If that had to be uncorked, the list is another one now.
             if corked and corked is self._corked:
                 if len(self._known) >= KNOWN_ADDRESSES:
-                    self._known.clear()
+                    self._known.clear()  # all: senders choose their addresses, and must not fill the memory
                 self._known[address] = corked[-1][1:]
             return
         corked.append((data, *known))
@@ -158,6 +163,7 @@ class BatchedEndpoint(DatagramEndpoint):
             return super()._send(data, address)
         packed = self._batch.packed(address)
         if packed is None:
+            # Only the socket module knows how to write it: it goes alone, behind what was said before it.
             self._uncork()
             return not self._queue and super()._send(data, address)
         corked.append((data, address, packed))
@@ -168,7 +174,7 @@ class BatchedEndpoint(DatagramEndpoint):
     def _uncork(self) -> None:
         """Send now what was to leave at the end of the delivery."""
         if self._corked:
-            corked, self._corked = self._corked, []
+            corked, self._corked = self._corked, []  # still corked: the delivery goes on
             self._transmit_all(corked)
 
     def _transmit_all(self, corked: list[Posting]) -> None:
@@ -182,6 +188,7 @@ class BatchedEndpoint(DatagramEndpoint):
             self._on_sent(corked[:sent])
             del corked[:sent]
             if corked:
+                # The first that was not sent, and the reason; those behind it have not been tried.
                 data, address, _ = corked[0]
                 is_full = why in (EAGAIN, EINTR)
                 if is_full or not self._on_send_error(OSError(why, os.strerror(why)), data, address):
@@ -207,7 +214,7 @@ class BatchedEndpoint(DatagramEndpoint):
     # -- ending ------------------------------------------------------------------------------------------------
 
     def _has_unsent(self) -> bool:
-        self._uncork()
+        self._uncork()  # only the kernel knows whether what is corked will have to wait
         return super()._has_unsent()
 
     def forget_unsent(self) -> None:

@@ -5,7 +5,7 @@ control that the other side would feel, and errors that concern one datagram and
 lives until it is closed:
 
 - **An error of the network** (nobody listens there, no route, too long) is told to ``error_received``, and life
-  goes on. It is often about an earlier datagram: the kernel keeps what the network reports and hands it out at
+  goes on.  It is often about an earlier datagram: the kernel keeps what the network reports and hands it out at
   the next call.
 - **An exception that the protocol lets escape** is reported and counted, and life goes on as well: one
   malformed datagram must not stop a server that serves a thousand senders.  Only ``connection_made`` must
@@ -91,10 +91,11 @@ class DatagramEndpoint(MulticastMember, Transport):
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         unix_path: str | bytes | None = None,
     ) -> None:
-        self._remote = _peer_of(sock)
+        self._remote = _peer_of(sock)  # a socket that is adopted may be connected already
         super().__init__(shared, sock, protocol, self._remote, watermarks)
         self._is_unix = sock.family == socket.AF_UNIX
         self._destinations = Destinations(sock.family, self._remote, shared.ops.interface_index)
+        # With device and inode: at the end another process may have bound a socket of its own to the same path.
         self._unix_path = None if unix_path is None else (unix_path, shared.ops.path_identity(unix_path))
         self._queue: deque[tuple[bytes, Any]] = deque()
         self._pending_bytes = 0
@@ -103,6 +104,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def start(self) -> None:
         """Tell the protocol that the endpoint is open, and receive.  Called once, by whoever made this."""
+        # Before the protocol hears of it, unlike a stream: an endpoint that cannot be watched was never open.
         try:
             self._watch_reads()
         except BaseException:
@@ -110,6 +112,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self.sock.close()
             raise
         self._shared.opened(self)
+        # The one exception that ends an endpoint: this protocol never began to work.
         if self._deliver(self._protocol.connection_made, self) is RAISED:
             self._lose(None)
 
@@ -132,17 +135,21 @@ class DatagramEndpoint(MulticastMember, Transport):
         scratch = self._shared.scratch
         turn = self._shared.loop.registry.turn
         stop_at = self._shared.clock() + STREAM_SECONDS
+        # Several for one readiness: a burst must not cost a turn of the loop for each.
         for _ in range(DATAGRAM_BATCH):
             try:
+                # With MSG_TRUNC the size is what the datagram had, not what was put into the buffer: see recv(2).
                 size, address = self.sock.recvfrom_into(scratch, 0, TELL_LENGTH)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
+                # Often it is about an earlier sendto.  To be told has cleared it, and there may be more to read.
                 self._on_read_error(exc)
             else:
                 if size > len(scratch):
                     self._on_cut(size, len(scratch), address)
                 else:
+                    # Copied: the next datagram, of whatever endpoint, goes into the same buffer.
                     self._on_received(scratch[:size].tobytes(), address)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
             if self.is_halted or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
@@ -158,6 +165,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _on_cut(self, size: int, room: int, address: Any) -> None:
         self._shared.counters.datagrams_dropped += 1
+        # What did not fit is gone: the kernel drops the rest of a datagram, and half of one would be a lie.
         text = f"a datagram of {size} bytes from {format_address(address)} exceeds the buffer of {room}"
         self._deliver(self._protocol.error_received, OSError(errno.EMSGSIZE, text))
 
@@ -186,12 +194,13 @@ class DatagramEndpoint(MulticastMember, Transport):
         address = self._destinations.checked(address)
         if self._is_closing:
             return
+        # Behind those that wait, even if there is room by now: no datagram overtakes another of this endpoint.
         if self._queue or not self._send(data, address):
             self._enqueue(data, address)
             self._check_watermarks()
 
     def _send(self, data: bytes, address: Any) -> bool:
-        """Hand one datagram to the kernel; tell whether it is done with: False if there is no room for it."""
+        """Hand one datagram to the kernel.  Return False if there was no room for it, and it has to wait."""
         try:
             self._transmit(data, address)
         except (BlockingIOError, InterruptedError):
@@ -201,10 +210,12 @@ class DatagramEndpoint(MulticastMember, Transport):
         return True
 
     def _on_send_error(self, exc: OSError, data: bytes, address: Any) -> bool:
-        """Have *exc* told, which sending *data* met; tell whether that datagram is done with."""
+        """Have the protocol told of *exc*, met in sending *data*.  Return False if *data* has to wait."""
+        # From the loop: a protocol that answers an error by sending would call itself until the stack is full.
         self._shared.loop.call_soon(self._on_error, exc)
         if self._remote is None or self._is_unix or not isinstance(exc, ConnectionRefusedError):
             return True
+        # A connected UDP socket tells of an ICMP "port unreachable" at the next call, whatever that is: see udp(7).
         try:  # the kernel reported that an earlier datagram was refused, and has not sent this one
             self._transmit(data, address)
         except (BlockingIOError, InterruptedError):
@@ -228,6 +239,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         size = self._pending_bytes + len(data) + ENTRY_BYTES
         if size > self._watermarks.cap:
             self._shared.counters.datagrams_dropped += 1
+            # Told once for a burst, whatever its length: the queue of calls must not grow in place of this one.
             if not self._dropped:
                 self._shared.loop.call_soon(self._tell_dropped)
             self._dropped += 1
@@ -238,28 +250,32 @@ class DatagramEndpoint(MulticastMember, Transport):
                 self._await_room()
 
     def _await_room(self) -> None:
+        # Without a peer it cannot know whose queue is full: it is writable all the time, and would have us spin.
         if self._is_unix and self._remote is None:
             self._retry = self._shared.loop.call_later(RETRY_DELAY, self._flush)
         else:
             self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
+        # A bounded number, as in receiving.  What is left finds the socket writable in the next turn.
         for _ in range(min(DATAGRAM_BATCH, len(self._queue))):
             data, address = self._queue[0]
             if not self._send(data, address):
                 break
+            # Only now: until the kernel has it, it is what all later ones wait behind.
             self._queue.popleft()
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
+            # A socket with room is writable all the time: watched any longer, it would make the loop spin.
             self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
-        elif self._retry is not None:
+        elif self._retry is not None:  # the timer, which has run and is to run again; a registration just stays
             self._await_room()
         self._check_watermarks()
 
     def _tell_dropped(self) -> None:
-        dropped, self._dropped = self._dropped, 0
+        dropped, self._dropped = self._dropped, 0  # first: what is dropped in the callback is a new burst
         text = f"{dropped} datagrams were dropped: {self._pending_bytes} bytes wait to be sent already"
         self._on_error(OSError(errno.ENOBUFS, text))
 

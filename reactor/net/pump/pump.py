@@ -131,6 +131,7 @@ class Pump(EpollPoller):
     def admit(self, fd: int, stream: Pumped, format: int) -> None:
         """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what
         arrives by *format*.  Ends with the next change of what is watched on *fd*."""
+        # No system call: the descriptor is in the epoll set already, and only the pump's own tables change.
         self._streams[fd] = stream
         self._memory.mark(fd, 1 + format)
 
@@ -147,6 +148,9 @@ class Pump(EpollPoller):
     def format_of(self, codec: Codec | None) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
         return self._memory.format_of(codec)
+
+    # Whatever changes what is watched ends the admission: the number may be another file's by now, and the callback
+    # one that wants to receive by itself.
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
         """Watch *fileobj*; see ``Poller.register``."""
@@ -169,6 +173,7 @@ class Pump(EpollPoller):
     def drop(self) -> None:
         """Let go of the epoll set and of what this turn still had to do: in a forked child that is the parent's."""
         super().drop()
+        # Emptied, not replaced: if a callback forked, ``_deliver`` is in the middle of this very iterator.
         for _ in self._arrivals:
             pass
         self.has_backlog = False
@@ -180,14 +185,18 @@ class Pump(EpollPoller):
         """Wait at most *timeout* seconds and return ``(key, events)`` for all that is ready; one more, if anything
         arrived for pumped streams, whose reader delivers it."""
         if self.has_backlog:
-            return [self._bell]  # nobody else is looked for before these have had their turn
+            # Nobody else is looked for before these have had their turn; and to receive now would overwrite the
+            # arena, where their bytes still lie.
+            return [self._bell]
         if self._is_quiet:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
             self._is_quiet = len(ready) <= PUMP_FEW
             return ready
+        # Up to here is the plain poller; from here on, what it does is done in C, along with every recv.
         wait = bounded(timeout)
         memory = self._memory
         place = memory.place
+        # epoll_wait(2) counts whole milliseconds; rounded down, the last part of one would be spent spinning.
         failure = self._lib.pump_wait(self._epoll.fileno(), -1 if wait is None else math.ceil(wait * 1000), place)
         if failure:
             raise OSError(-failure, os.strerror(-failure))
@@ -206,6 +215,7 @@ class Pump(EpollPoller):
                 if key is None:
                     self.strays += 1
                 else:
+                    # As in EpollPoller.select: an error or a hang-up is told to whoever waits.
                     mask = (event & ~EPOLLOUT and EVENT_READ) | (event & ~EPOLLIN and EVENT_WRITE)
                     ready.append((key, mask & key.events))
         return ready
@@ -213,9 +223,10 @@ class Pump(EpollPoller):
     def _take_arrivals(self, count: int) -> None:
         """Make objects of *count* arrivals."""
         memory = self._memory
+        # All bytes objects of the turn, made by one call: 30 ns a frame where slicing costs 90, see scan.h.
         program = Struct(self._unpack(memory.cuts.program, memory.cuts.length))
         pieces = self._pieces = iter(program.unpack_from(memory.arena))
-        numbers = memory.arrivals[: 4 * count].tolist()
+        numbers = memory.arrivals[: 4 * count].tolist()  # rows of four: fd, format, size, count, as in pump.h
         fds = numbers[::4]
         self._is_uniform = uniform = memory.place.uniform and not self.is_probed
         last = pieces if uniform else numbers[2::4]
@@ -240,9 +251,11 @@ class Pump(EpollPoller):
                     elif not count:
                         stream.arrived(last)
                     elif (has_replies := stream.frame_arrived(format, last)) is None:
+                        # It is not where such a frame may begin.  The raw bytes hold the length as well.
                         stream.arrived(self._arrived_bytes(fd))
                     elif has_replies:
                         posted.append(stream)
+                # After each stream: nobody knows what its callback will cost, and the replies of others wait.
                 now = clock()
                 if now >= send_at or len(posted) >= OUTBOX_STREAMS:
                     self.send_all()
@@ -252,13 +265,16 @@ class Pump(EpollPoller):
             else:
                 is_done = True
         finally:
+            # Also after Ctrl-C: nobody else sends for those who are posted.
             self.is_delivering = False
             self.send_all()
+        # Not reached if something was raised: the flag stays, and the next turn goes on with the rest.
         self.has_backlog = not is_done
 
     def _deliver_pieces(self, stream: Pumped | None, fd: int, format: int, count: int, size: int) -> None:
         """The arrival is any number of frames, with or without something left behind them, or an end."""
         pieces = self._pieces
+        # First taken, then judged: the pieces of all streams come from one iterator, and must stay in step.
         frames = list(islice(pieces, abs(count)))
         rest = next(pieces) if count <= 0 < size else b""
         if stream is None:
@@ -284,7 +300,7 @@ class Pump(EpollPoller):
         numbers = memory.arrivals[: 4 * memory.place.arrival_count].tolist()
         at = numbers[::4].index(fd)
         sizes = numbers[2::4]
-        start = sum(size for size in sizes[:at] if size > 0)
+        start = sum(size for size in sizes[:at] if size > 0)  # an end or an error has no bytes in the arena
         return memory.arena[start : start + sizes[at]].tobytes()
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -293,7 +309,7 @@ class Pump(EpollPoller):
         """Send what the streams in ``posted`` have corked, in one call, and tell each how much of it went."""
         if not self.posted:
             return
-        streams = self.posted[:]
+        streams = self.posted[:]  # a copy: ``uncork`` takes a stream out of the list
         outboxes = [stream.outbox for stream in streams]
         corked: list[Any] = [outbox.corked for outbox in outboxes]
         payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
@@ -301,7 +317,7 @@ class Pump(EpollPoller):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
-                stream.uncork()  # which takes it out of ``posted``
+                stream.uncork()
 
     def _send(
         self, streams: list[Pumped], outboxes: list[Outbox], corked: list[list[bytes]], payloads: list[bytes]
@@ -312,7 +328,7 @@ class Pump(EpollPoller):
         rows[1::4] = array("q", [outbox.format for outbox in outboxes])
         rows[2::4] = array("q", list(map(len, corked)))
         sizes = array("Q", list(map(len, payloads)))
-        joined = b"".join(payloads)
+        joined = b"".join(payloads)  # one buffer for C, which then knows every payload by its size alone
         memory = self._memory
         memory.make_room(len(joined) + LONGEST_FIELD * len(sizes))
         short = None

@@ -63,7 +63,7 @@ class Lingering:
                 self._loop.registry.add(sock, EVENT_READ, partial(self._on_readable, entry))
         except OSError:
             is_done = True  # it is broken, or cannot be watched: there is nothing to wait for
-        except BaseException:
+        except BaseException:  # Ctrl-C: nobody else knows of this socket any more
             entry.close()
             raise
         if is_done:
@@ -73,6 +73,7 @@ class Lingering:
             # The oldest goes: it had the most time, and peers that drip cannot keep the place from others.
             self._finish(next(iter(self._open)))
         self._open[entry] = None
+        # One timer for all: each waits equally long, so the first that came is always the first that is due.
         if self._timer is None:
             self._timer = self._loop.call_later(LINGER_TIMEOUT, self._close_due)
 
@@ -85,7 +86,7 @@ class Lingering:
         """In a forked child: close our copies; the parent goes on to drain its own."""
         for entry in self._open:
             self._loop.registry.remove(entry.sock, EVENT_READ)
-            entry.sock.close()
+            entry.sock.close()  # close(2) of one copy sends nothing while the parent has the other
             self._loop.call_soon(entry.closed)
         self._open.clear()
         if self._timer is not None:
@@ -103,7 +104,7 @@ class Lingering:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
-            return True
+            return True  # a reset from the peer: our reply has arrived, or is lost whatever we do
         entry.drained_bytes += size
         # 0 is the peer's own FIN: both directions have ended, and closing now resets nothing.
         return size == 0 or entry.drained_bytes > LINGER_BYTES

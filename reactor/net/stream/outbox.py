@@ -13,7 +13,7 @@ path, and protocols do it themselves, if it is the loop's thread that runs them.
 ``settle``, which makes pending bytes of what is corked, in order.
 
 A stream that is given another protocol gets another outbox (``succeed``), which takes over what waits.  The old one
-has no room for ever, so a protocol that has been replaced cannot put a payload where another codec would frame it.
+never has room again, so a protocol that has been replaced cannot put a payload where another codec would frame it.
 
 Read next: ``protocol``, which puts payloads in, and ``stream``, which sends.
 """
@@ -45,6 +45,7 @@ class Outbox:
         self.codec = codec
         self.format = format
         #: The room of a corked outbox in which nothing is pending; -1 when nothing more may be sent.
+        # No more than a frame may hold, so that a payload for which there is room is never too long for the codec.
         self.capacity = CORK_BYTES if codec is None else min(CORK_BYTES, codec.max_frame_length)
         self.corked: list[bytes] | None = None
         self.room = -1
@@ -58,6 +59,7 @@ class Outbox:
         if self.corked is not None:
             return False
         self.corked = []
+        # With something pending there is no room, and each piece has to go the long way, which puts it behind that.
         self.room = self.capacity if self.pending is None else -1
         return True
 
@@ -85,14 +87,14 @@ class Outbox:
         """Have *data* wait behind all that is pending.  What is corked was settled before."""
         if self.pending is None:
             self.pending = [data]
-            self.room = -1
+            self.room = -1  # the invariant: what is put in directly would overtake this
         else:
             self.pending.append(data)
         self.pending_bytes += len(data)
 
     def put_back(self, data: bytes, sent: int) -> None:
         """The kernel took only the first *sent* bytes of *data*, before which nothing was pending: the rest is."""
-        self.add(data)
+        self.add(data)  # all of it, so that one function cuts what was sent from the front
         if sent > 0:
             self.took(sent)
 
@@ -102,14 +104,15 @@ class Outbox:
         if not self.pending_bytes:
             self.pending = None
             if self.corked is not None:
-                self.room = self.capacity
+                self.room = self.capacity  # still corked, and nothing is before it any more: the short way is open
             return False
+        # If the kernel stopped inside a buffer its own is full, and to ask again at once is a call for nothing.
         pending = self.pending
         return pending is not None and not drop_sent(pending, sent) and sent > 0
 
     def shut(self) -> None:
         """Take nothing more; what is here may still leave."""
-        self.capacity = self.room = -1
+        self.capacity = self.room = -1  # the capacity too, or the next ``cork`` would make room again
 
     def clear(self) -> None:
         """Forget what waits, and stay corked if this was corked."""
@@ -130,9 +133,10 @@ class Outbox:
 
     def succeed(self, codec: Codec | None = None, format: int = RAW) -> Outbox:
         """Return an outbox for another codec, with what waits here; this one has no room any more."""
-        self.settle()
+        self.settle()  # what was corked was meant for this codec, which the heir does not have
         heir = Outbox(self.loop, codec, format)
         heir.pending, heir.pending_bytes = self.pending, self.pending_bytes
+        # The heir is as open, as corked and as posted as this one: whoever corked this will uncork that.
         if self.capacity < 0:
             heir.shut()
         if self.corked is not None:

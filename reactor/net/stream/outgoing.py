@@ -43,20 +43,22 @@ def transmit(sock: socket.socket, buffers: list[Buffer], size: int) -> int:
         if len(buffers) == 1:
             return sock.send(buffers[0], NO_SIGNAL)
         if size <= JOIN_BYTES:
+            # In place: if the kernel takes only a part, the rest is already one buffer for the next call.
             buffers[:] = [b"".join(buffers)]
             return sock.send(buffers[0], NO_SIGNAL)
         if len(buffers) > GATHER_BUFFERS:
             join_small(buffers)
         return sock.sendmsg(buffers[:GATHER_BUFFERS], (), NO_SIGNAL)
     except (BlockingIOError, InterruptedError):
-        return 0
+        return 0  # the send buffer is full, see send(2): not a fault, the poller will say when there is room
 
 
 def join_small(buffers: list[Buffer]) -> None:
     """Join the first of *buffers* in place, up to ``CORK_BYTES``, if one ``sendmsg`` would carry less than that.
 
-    A peer that reads slowly may be owed a million small replies; 64 of them in a call would take for ever.
+    A peer that reads slowly may be owed a million small replies; 64 of them in a call would take forever.
     """
+    # Only the first ones are measured: to go through all of a million at each call would be the cost itself.
     size = sum(map(len, buffers[:GATHER_BUFFERS]))
     if size >= CORK_BYTES:
         return
@@ -70,14 +72,16 @@ def join_small(buffers: list[Buffer]) -> None:
 
 
 def drop_sent(buffers: list[Buffer], sent: int) -> bool:
-    """Remove the first *sent* bytes from *buffers*; tell whether the kernel stopped inside of one: it is full."""
+    """Remove the first *sent* bytes from *buffers*.  Return True if the kernel stopped inside one of them: it is
+    full."""
     whole = 0
     for buffer in buffers:
         if sent < len(buffer):
             break
         sent -= len(buffer)
         whole += 1
-    del buffers[:whole]
+    del buffers[:whole]  # once: to delete them one by one would move the whole list each time
     if sent:
+        # A view, not a slice: what is left of a large buffer is not copied at every partial send.
         buffers[0] = memoryview(buffers[0])[sent:]
     return sent > 0

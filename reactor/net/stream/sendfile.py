@@ -1,6 +1,6 @@
 """Bytes and pieces of files on one stream, in order; the pieces without a detour through this process.
 
-sendfile(2) moves bytes from the page cache into a socket inside of the kernel.  It goes past everything that a
+sendfile(2) moves bytes from the page cache into a socket inside the kernel.  It goes past everything that a
 stream does with what is written to it, so the question is only how the two are kept in order.  The answer is one
 queue in front of the stream: whoever sends files on a stream writes to the ``FileSender`` and never to the stream
 itself.  A file's piece is sent exactly when it is the first in the queue **and the stream has nothing left to
@@ -142,7 +142,7 @@ class FileSender:
     # -- in turns ----------------------------------------------------------------------------------------------
 
     def _try_soon(self) -> None:
-        """Try in the loop, not from inside of a call of the protocol: there everything written is corked."""
+        """Try in the loop, not from inside a call of the protocol: there everything written is corked."""
         if not (self._is_due or self._is_paused or self._is_watching):
             self._is_due = True
             self._loop.call_soon(self._on_due)

@@ -138,7 +138,7 @@ class Stream(Transport):
         If it is this stream's own protocol, what arrives may be cut by the pump and come as frames.  For a codec
         that does not take every payload there is no such place.
         """
-        if self._is_lost or not codec.takes_any:
+        if self._is_lost or not codec.carries_any_bytes:
             return NO_OUTBOX
         pump = self._shared.pump
         format = UNKNOWN if pump is None else pump.format_of(codec)

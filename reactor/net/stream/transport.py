@@ -74,6 +74,8 @@ class Transport(ABC):
         self._shared = shared
         self.sock = sock
         self._protocol: Any = protocol
+        # Kept, because getpeername(2) knows no peer any more once the connection is reset, and the log names it.
+        # Compact, because every connection keeps one: 32 or 56 bytes instead of 150.
         self._peer = compact_address(peer)
         self._watermarks = watermarks
         self._on_lost = on_lost
@@ -94,6 +96,7 @@ class Transport(ABC):
         self._shared.opened(self)
         try:
             self._deliver(self._protocol.connection_made, self)
+            # The protocol may have paused or ended it: then it is not watched at all.
             if not self.is_halted:
                 self._watch_reads()
         except BaseException as exc:
@@ -173,9 +176,10 @@ class Transport(ABC):
         if not self._is_lost:
             self._shared.loop.check()
             if self.is_halted and not self._is_closing:
+                # Behind the end there is nothing to read, and the kernel would call that readable in every turn.
                 if not self._has_eof:
                     self._watch_reads()
-                self.is_halted = False
+                self.is_halted = False  # last: if it cannot be watched, it is still paused
 
     def _watch_reads(self) -> None:
         self._shared.loop.registry.add(self.sock, EVENT_READ, self._on_readable)
@@ -187,6 +191,7 @@ class Transport(ABC):
     def _on_eof(self) -> None:
         """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
         self._has_eof = True
+        # A socket at its end is readable forever: watched any longer, it would make the loop spin.
         self._shared.loop.registry.remove(self.sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
@@ -194,6 +199,7 @@ class Transport(ABC):
         # A protocol that does not care for the end has no such method, and is closed.
         told = getattr(self._protocol, "eof_received", None)
         try:
+            # To keep it open is to go on writing, so a side that has ended its own writing has nothing left to do.
             is_kept = told is not None and self._deliver(told) and not self._is_write_ended
         except BaseException:  # Ctrl-C: nobody would hear of this end again
             self.close()
@@ -204,7 +210,7 @@ class Transport(ABC):
     # -- how long a peer may be silent -------------------------------------------------------------------------
 
     def set_idle_timeout(self, timeout: float | None) -> None:
-        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait for ever.  Raises
+        """Abort with IdleTimeout when nothing has moved for *timeout* seconds; None: wait forever.  Raises
         OptionError."""
         checked_seconds("timeout", timeout)
         if not self._is_lost:
@@ -218,6 +224,7 @@ class Transport(ABC):
     def note_progress(self) -> None:
         """Something moved: the idle timeout begins anew.  For those who send on the socket beside the transport."""
         if self._idle is not None:
+            # One assignment (70 ns): the timer queue finds out only when the old instant comes, see ``timers``.
             self._idle.postpone(self._shared.clock() + self._idle_timeout)
 
     def _stop_idling(self) -> None:
@@ -239,6 +246,7 @@ class Transport(ABC):
             high = 4 * low if low is not None else DEFAULT_WATERMARKS.high
         if low is None:
             low = high // 4
+        # A cap below the high mark would end a protocol before it has been told to pause.
         watermarks = Watermarks(high, low, max(self._watermarks.cap, high))
         if not self._is_lost:
             self._shared.loop.check()
@@ -278,9 +286,10 @@ class Transport(ABC):
         """Tell the protocol to pause or to go on."""
         size = self._pending_size()
         if self._is_closing:
-            return
+            return  # the protocol hears nothing any more but ``connection_lost``
+        # Two marks instead of one: a single one would be crossed back and forth by every small write.
         if size > self._watermarks.high and not self._is_write_paused:
-            self._is_write_paused = True
+            self._is_write_paused = True  # before the call, which may write more and come here again
             self._tell("pause_writing")
         elif size <= self._watermarks.low and self._is_write_paused:
             self._is_write_paused = False
@@ -293,6 +302,7 @@ class Transport(ABC):
         if not self._is_write_ended:
             self._shared.loop.check()
             self._end_outgoing()
+            # Else whoever sends the last of it does this: the FIN has to come behind the data.
             if not self._has_unsent():
                 self._end_writing()
 
@@ -317,10 +327,12 @@ class Transport(ABC):
     def _end_writing(self) -> None:
         """All is sent: close if that is what it was for, or if the peer has ended too; else shut this side down."""
         if self._is_closing:
+            # A peer that has not ended may still be sending, and a closed socket answers that with a reset, which
+            # destroys the last reply: see ``lingering``.
             self._lose(self._error, linger=not self._has_eof)
             return
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.shutdown(socket.SHUT_WR)  # sends the FIN; ENOTCONN if the peer has reset meanwhile
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -329,9 +341,9 @@ class Transport(ABC):
 
     def _on_unwritable(self, exc: OSError) -> None:
         """The peer takes nothing more.  What it sent before that may still lie here: read it all, then end."""
-        self._error = self._error or exc
+        self._error = self._error or exc  # the first error is the cause, those behind it are consequences
         if self._is_closing or self.is_halted or self._has_eof:
-            self._on_broken(exc)
+            self._on_broken(exc)  # nobody is going to read: there is nothing to wait for
             return
         self._end_outgoing()
         self._drop_unsent()
@@ -356,7 +368,7 @@ class Transport(ABC):
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
             self._shared.loop.check()
-            set_reset_on_close(self.sock)
+            set_reset_on_close(self.sock)  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
             self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
@@ -375,7 +387,8 @@ class Transport(ABC):
         # A traceback holds the frames of those who found the fault, and these hold what was received.
         self._error = exc.with_traceback(None)
         self._halt()
-        self._flush()
+        self._flush()  # once: a peer that has broken the protocol is not waited for
+        # A reply of which the kernel took only a part is cut short in any case: it is not worth lingering for.
         self._lose(exc, linger=not (self._has_eof or self._has_unsent()))
 
     @abstractmethod
@@ -384,6 +397,7 @@ class Transport(ABC):
 
     def _on_broken(self, exc: BaseException) -> None:
         """The socket is of no more use."""
+        # An error that sending has met before is the cause, and this one follows from it.
         reason = self._error or exc
         if isinstance(reason, ConnectionError):
             self._shared.counters.resets += 1
@@ -403,13 +417,14 @@ class Transport(ABC):
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
         if self._is_lost:
             return
-        self._is_lost = True
+        self._is_lost = True  # first: what is called below may come here again, and the end is told once
         if not self._is_closing:
             self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
+        # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.
         self._shared.loop.call_soon(self._finish, exc, linger)
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
@@ -417,7 +432,9 @@ class Transport(ABC):
         try:
             self._tell("connection_lost", exc)
         finally:
-            self._protocol = None
+            # The socket is closed behind the call: until then its number is nobody else's, and a protocol that kept
+            # it in a table takes it out in time.
+            self._protocol = None  # protocol and transport hold each other: without the cycle both go at once
             self._shared.extra.pop(self, None)
             self._release(linger)
 
@@ -449,7 +466,7 @@ class Transport(ABC):
         the peer's fault, anything else, a method that is missing among it, is a bug of ours.  Return True then."""
         method: Any = name
         try:
-            method = getattr(self._protocol, name)
+            method = getattr(self._protocol, name)  # inside the try: a method that is missing ends this one alone
             return self._shared.loop.call_inside(method, *args)
         except BaseException as exc:
             self._on_raised(exc, method)

@@ -210,8 +210,7 @@ class Transfer:
     # -- jobs --------------------------------------------------------------------------------------------------
 
     def granted(self) -> None:
-        """For ``Claims``: nobody else has the file in hand.  Who is lost while he waits is not in the queue any
-        more."""
+        """For ``Claims``: nobody else has the file in hand.  One that is lost while it waits has left the queue."""
         self._run(lambda: self._host.store.admit(self.offer), self._on_admitted)
 
     def _run(self, work: Callable[[], Any], then: Callable[[Any], object]) -> None:
@@ -342,7 +341,7 @@ class Claims:
         self._queues: dict[str, deque[Transfer]] = {}
 
     def __len__(self) -> int:
-        """How many files are in hand: not until their last job is done are they let go."""
+        """How many files are in hand: each is let go when its last job is done."""
         return len(self._queues)
 
     def has(self, transfer: Transfer) -> bool:

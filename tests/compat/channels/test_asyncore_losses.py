@@ -52,7 +52,7 @@ def test_a_server_outlives_the_client_that_it_cannot_bear(twin: Twin, capsys: py
 
 
 def test_a_listener_closes_when_no_client_was_to_blame(ours: Twin, capsys: pytest.CaptureFixture[str]) -> None:
-    """It accepted the first; now it cannot, and would fail for ever."""
+    """It accepted the first; now it cannot, and would fail forever."""
 
     class Server(ours.asyncore.dispatcher):
         clients = 0
@@ -313,7 +313,7 @@ def test_a_channel_is_not_written_to_when_reading_has_closed_it(twin: Twin) -> N
 
 
 def test_a_socket_that_lives_on_elsewhere_is_forgotten_when_its_channel_closes(ours: Twin) -> None:
-    """A child process may hold a duplicate: an epoll set that was not told goes on to report it, for ever."""
+    """A child process may hold a duplicate: an epoll set that was not told goes on to report it, forever."""
     sock, peer = ours.pair()
     duplicate = ours.kept(sock.dup())
     channel = ours.recorder()(sock)

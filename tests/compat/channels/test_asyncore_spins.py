@@ -45,7 +45,7 @@ def test_a_reset_is_told_once_when_a_channel_stays_open(twin: Twin) -> None:
 
 
 def test_a_broken_pipe_is_told_once_when_a_channel_goes_on_writing(twin: Twin) -> None:
-    """``writable()`` is true for ever; the original calls it, and handle_close, in every turn."""
+    """``writable()`` is true forever; the original calls it, and handle_close, in every turn."""
     sock, peer = twin.pair()
 
     class Stubborn(open_ended(twin)):

@@ -60,7 +60,7 @@ def test_children_are_collected_while_the_server_serves(module: Any) -> None:
 
 
 def test_children_are_collected_when_handle_request_times_out(module: Any) -> None:
-    """``handle_timeout`` does it, for those who do not serve for ever."""
+    """``handle_timeout`` does it, for those who do not serve forever."""
     kind = type("Server", (module.ForkingTCPServer,), {"timeout": 0})
     with kind(("127.0.0.1", 0), answering(module)) as server:
         with connected(server.server_address) as client:

@@ -220,7 +220,7 @@ def test_serving_ends_when_another_thread_sets_the_private_flag(ours: Any) -> No
 
 
 def test_a_handler_shuts_the_server_down_when_it_has_no_thread(ours: Any) -> None:
-    """In the standard library this waits for itself, for ever."""
+    """In the standard library this waits for itself, forever."""
 
     class Handler(ours.StreamRequestHandler):
         def handle(self) -> None:

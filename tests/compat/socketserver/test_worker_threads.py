@@ -130,7 +130,7 @@ def test_a_task_waits_for_a_busy_thread_when_the_system_has_no_other(
 
 
 def test_a_limit_below_one_still_leaves_one_thread() -> None:
-    """Or the tasks would wait for ever."""
+    """Or the tasks would wait forever."""
     workers, done = WorkerThreads(lambda: 0, name="worker"), threading.Event()
     workers.submit(done.set)
     wait_for(done)

@@ -41,7 +41,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def succeeded(child: int) -> bool:
-    """Wait for *child* and tell whether it raised nothing."""
+    """Wait for *child* and return True if it raised nothing."""
     return os.waitpid(child, 0)[1] == 0
 
 

@@ -239,7 +239,7 @@ def test_ctrl_c_at_the_edge_of_a_run_leaves_a_loop_that_can_be_run(
 
 @pytest.mark.parametrize("run", [Loop.run, Loop.run_once, lambda loop: loop.run_until(lambda: True)])
 def test_ctrl_c_when_a_run_is_over_leaves_nobody_the_owner_of_the_loop(run: Callable[[Loop], object]) -> None:
-    """It strikes where a function is called; else the loop would be "running already" for ever, and never end."""
+    """It strikes where a function is called; else the loop would be "running already" forever, and never end."""
 
     class Late(Loop):
         __slots__ = ()
@@ -258,7 +258,7 @@ def test_ctrl_c_when_a_run_is_over_leaves_nobody_the_owner_of_the_loop(run: Call
 def test_the_pair_of_sockets_is_given_back_when_ctrl_c_strikes_while_it_is_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Watched already, and known to nobody, it would be readable for ever."""
+    """Watched already, and known to nobody, it would be readable forever."""
     with real_loop() as (loop, failures):
         watch = loop.engine.signals._watch
 

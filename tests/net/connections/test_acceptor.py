@@ -96,7 +96,7 @@ def test_a_queue_full_of_dead_connections_does_not_hold_the_turn(virtual: Virtua
 
 
 def test_the_acceptor_ends_when_the_listener_itself_is_broken(virtual: Virtual) -> None:
-    """EINVAL: it does not listen.  To be readable for ever would be a spin, so it is told once and given up."""
+    """EINVAL: it does not listen.  To be readable forever would be a spin, so it is told once and given up."""
     listening = Listening(virtual, error(errno.EINVAL))
     turns(virtual.loop, 3)
     assert listening.asked() == 1

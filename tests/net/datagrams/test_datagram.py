@@ -87,7 +87,7 @@ def test_errors_of_receiving_are_told_and_what_comes_after_them_is_received() ->
 
 
 def test_the_endpoint_ends_when_its_descriptor_is_of_no_more_use() -> None:
-    """EBADF would come for ever."""
+    """EBADF would come forever."""
     with scripted() as (stage, sock, notes, endpoint):
         sock.script("recv", OSError(errno.EBADF, "bad"))
         stage.registry.poller.script([(sock, EVENT_READ)])  # type: ignore[attr-defined]

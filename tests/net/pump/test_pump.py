@@ -260,7 +260,7 @@ def test_what_was_received_is_delivered_in_the_next_turn_when_the_first_was_brok
 
 def test_streams_receive_by_themselves_in_the_same_turn_when_the_arena_is_full(stage: Stage) -> None:
     """Each has its share of the turn.  The kernel names the ready in the same order each time: whoever had to wait
-    for room in the arena would wait for ever behind a few that always have something to say."""
+    for room in the arena would wait forever behind a few that always have something to say."""
     count = ARENA_BYTES // SCRATCH_BYTES * 3
     pairs = [pumped_pair(stage) for _ in range(count)]
     for _, stream, peer in pairs:

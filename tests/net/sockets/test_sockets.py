@@ -34,7 +34,7 @@ def listen(stack: ExitStack, host: str | None, port: int = 0, **keywords: Any) -
 
 
 def can_connect(family: int, address: Any) -> bool:
-    """Tell whether somebody listens on *address*."""
+    """Return True if somebody listens on *address*."""
     with socket.socket(family) as client:
         return client.connect_ex(address) == 0
 

@@ -29,7 +29,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def can_connect(family: int, address: Any) -> bool:
-    """Tell whether somebody listens on *address*."""
+    """Return True if somebody listens on *address*."""
     with socket.socket(family) as client:
         return client.connect_ex(address) == 0
 

@@ -257,7 +257,7 @@ def test_a_closing_stream_is_given_up_when_its_peer_does_not_read(virtual: Virtu
 
 
 def test_the_timeout_can_be_set_again_and_taken_away(virtual: Virtual) -> None:
-    """The last word counts; None waits for ever; anything but a positive number is refused."""
+    """The last word counts; None waits forever; anything but a positive number is refused."""
     protocol = Recorder()
     stream, _ = virtual.open(protocol)
     stream.set_idle_timeout(1)

@@ -31,7 +31,7 @@ def test_what_is_there_already_counts_once_when_a_transfer_goes_on() -> None:
 
 
 def test_files_without_bytes_are_bounded_by_their_number() -> None:
-    """A quota of bytes alone would let a peer make files for ever."""
+    """A quota of bytes alone would let a peer make files forever."""
     ledger = Ledger(0, 2)
     ledger.promise("a", 0, None)
     ledger.promise("b", 0, None)

@@ -224,7 +224,7 @@ def test_a_link_of_that_name_is_not_followed(tmp_path: Path, overwrite: bool) ->
 
 
 def test_a_fifo_of_that_name_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
-    """To open one may block for ever; here it is refused like anything else that has the name."""
+    """To open one may block forever; here it is refused like anything else that has the name."""
     os.mkfifo(tmp_path / "a")
     assert not same(store, "a", 0, hashlib.sha256().digest())
     with pytest.raises(Refusal):
