@@ -8,12 +8,13 @@ Everything that a reactor does, it does in *turns*, and ``Engine.turn`` reads li
    its place in every turn and never keeps the descriptors waiting;
 4. the callbacks of ready descriptors run: accepting, reading, writing;
 5. timers that are due by now run;
-6. what was held back to leave in one piece at the end of the turn leaves.
+6. what was put off to the end of the turn is done: bytes that were held back leave in one piece, and connections
+   that have ended say so and are closed.
 
 So what was asked for first runs first, as in asyncio: a call before a descriptor that became ready later, and a
 timer, which promises only not to be early, last.  Calls of other threads lie in the same queue as the loop's own.
 
-Steps 3 to 5 are bounded in *time* as well (``TURN_SECONDS``): when the callbacks of a step have taken so long, it
+Steps 3 to 6 are bounded in *time* as well (``TURN_SECONDS``): when the callbacks of a step have taken so long, it
 is broken off.  What was left of it keeps its order and comes first in the next turn, so everybody is served once in
 each round, and the others, signals and calls from threads have their turn in between.
 
@@ -146,7 +147,7 @@ class Engine:
             self._carry_out(turn, self._run, islice(iter(self.due.popleft, None), size), size)
         if self.flushes:
             size = len(self.flushes)
-            self._carry_out(turn, self._flush, islice(iter(self.flushes.popleft, None), size))
+            self._carry_out(turn, self._flush, islice(iter(self.flushes.popleft, None), size), size)
         self.callback = None  # or what it belongs to would live as long as the loop sleeps
 
     def wait(self, limit: float | None) -> float | None:
@@ -164,9 +165,9 @@ class Engine:
         return left if limit is None or left < limit else limit
 
     def run_what_is_ready(self) -> None:
-        """Do step 3 alone, without a bound in time: when a reactor is closed its last callbacks run."""
-        ready = self.ready
-        self._carry_out(self.registry.turn, self._run, islice(iter(ready.popleft, None), len(ready)))
+        """Do steps 3 and 6 alone, without a bound in time: when a reactor is closed its last callbacks run."""
+        for step, queue in ((self._run, self.ready), (self._flush, self.flushes)):
+            self._carry_out(self.registry.turn, step, islice(iter(queue.popleft, None), len(queue)))
 
     def _carry_out(self, turn: int, step: Step, work: Iterator[Any], size: int = 0) -> None:
         """Have *step* do *work*, in spite of the callbacks that raise: each is reported, and the step goes on

@@ -556,7 +556,7 @@ class Reactor(Loop):
             # nothing is left behind that would have to be told.
             self._is_closed = not rounds_left
             self.engine.run_what_is_ready()
-            if not (self.shared.transports or self._ready):
+            if not (self.shared.transports or self._ready or self.engine.flushes):
                 break
         self._is_closed = False  # no user code from here on, and our own may still have to change something
         self.shared.lingering.close()

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
+from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.arguments import checked_instance, checked_seconds, checked_whole, shown
@@ -425,7 +426,8 @@ class Transport(ABC):
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
         # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.
-        self._shared.loop.call_soon(self._finish, exc, linger)
+        # Late in this turn, so that whoever has asked for the end has returned by then.
+        self._shared.loop.call_at_turn_end(partial(self._finish, exc, linger))
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
         self._shared.closed(self, exc)
