@@ -31,7 +31,6 @@ PROBE = "#include <Python.h>\nint reactor_probe(void) { return 0; }\n"
 
 TEST = [
     "asyncore-wsgi>=0.0.11",
-    "cffi>=1.17",
     "coverage[toml]>=7.6",
     "hypothesis>=6.100",
     "mypy>=1.13",
@@ -46,8 +45,11 @@ TEST = [
     "types-cffi",
 ]
 
+#: What the C module needs when it runs.  Nobody has to ask for it, so nobody is slow without knowing; the package
+#: works without it (pip's --no-deps, a distribution's own choice), in pure Python.
+RUNTIME = ["cffi>=1.17; platform_python_implementation == 'CPython'"]
+
 EXTRAS = {
-    "accel": ["cffi>=1.17"],
     "test": TEST,
     "bench": [
         "gevent",
@@ -105,7 +107,7 @@ def native_problem() -> str | None:
     if sys.implementation.name != "cpython":
         return f"it is faster to let {sys.implementation.name} compile the Python code"
     if find_spec("cffi") is None:
-        return "cffi is not installed"
+        return "cffi is not installed (pip install cffi)"
     if not (HERE / "_accel" / "build.py").exists():
         return "its sources are not here"
     return compiler_problem()
@@ -147,6 +149,7 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Programming Language :: Python :: Implementation :: CPython",
         "Topic :: Software Development :: Libraries",
         "Topic :: System :: Networking",
@@ -155,6 +158,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["reactor", "reactor.*"]),
     package_data={"": ["py.typed", "*.html", "*.css", "*.js"]},
+    install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["reactor = reactor.cli.main:main"]},
     zip_safe=False,

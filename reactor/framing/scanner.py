@@ -91,7 +91,10 @@ def native_backend() -> Backend:
 def reason_for(exc: ImportError) -> str:
     """Return why the compiled module cannot be loaded, as a sentence without its stop."""
     if exc.name == "_cffi_backend":
-        return "the package cffi is not installed (pip install 'reactor-loop[accel]')"
+        return "the package cffi is not installed (pip install cffi)"
     if exc.name == "reactor._accel":
-        return "the module reactor._accel was not built (it needs cffi and a C compiler at installation)"
+        return (
+            "the module reactor._accel was not built (install a C compiler and Python's headers, such as the packages "
+            "gcc and python3-dev, and then reactor anew)"
+        )
     return f"the module reactor._accel cannot be loaded: {exc}"
