@@ -94,7 +94,7 @@ def reason_for(exc: ImportError) -> str:
         return "the package cffi is not installed (pip install cffi)"
     if exc.name == "reactor._accel":
         return (
-            "the module reactor._accel was not built (install a C compiler and Python's headers, such as the packages "
-            "gcc and python3-dev, and then reactor anew)"
+            "the module reactor._accel was not built (install a C compiler and Python's headers, such as the "
+            "packages gcc and python3-dev, and then reactor anew)"
         )
     return f"the module reactor._accel cannot be loaded: {exc}"
