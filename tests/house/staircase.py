@@ -39,9 +39,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "net/": """
             sockets/addresses sockets/options sockets/port_holder sockets/unix_paths sockets/opening
             sockets/lingering sockets/__init__
-            stream/outgoing stream/outbox protocol
+            stream/outgoing stream/sendfile stream/outbox protocol
             pump/memory pump/pump pump/choice pump/__init__ datagrams/batch shared
-            stream/transport stream/stream stream/deadline stream/sendfile stream/__init__
+            stream/transport stream/stream stream/deadline stream/__init__
             messages/protocol messages/stream messages/__init__
             datagrams/multicast datagrams/destinations datagrams/endpoint datagrams/batched_endpoint
             datagrams/__init__

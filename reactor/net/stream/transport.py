@@ -394,7 +394,7 @@ class Transport(ABC):
         if not self._is_closing:
             self._halt()
         self._drop_unsent()
-        # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
+        # For the transport itself, or for someone who watches its socket beside it.
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
         self._shared.loop.call_soon(self._finish, exc, linger)
