@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             handles timers
             polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
             polling/foreign polling/choose polling/forked polling/__init__
-            registry wakeup process/signals process/forking process/__init__ engine loop __init__
+            registry wakeup process/signals process/forking process/__init__ engine loop debug __init__
         """,
         "framing/": """
             partial seam codec scanner_pure scanner_accel scanner
