@@ -119,19 +119,15 @@ class Outbox:
         """The kernel took *sent* bytes of what was pending.  Return True if it may take more at once."""
         self.pending_bytes -= sent
         if not self.pending_bytes:
-            if self.files is None:
-                self._emptied()
-            else:
+            if self.files is not None:
                 self.pending = []
+                return False
+            self.pending = None
+            if self.corked is not None:
+                self.room = self.capacity
             return False
         pending = self.pending
         return pending is not None and not drop_sent(pending, sent) and sent > 0
-
-    def _emptied(self) -> None:
-        """Nothing is pending any more."""
-        self.pending = None
-        if self.corked is not None:
-            self.room = self.capacity
 
     def add_file(self, sending: FileSending) -> None:
         """Have a file wait behind all that waits."""
@@ -157,7 +153,7 @@ class Outbox:
         if not files:
             self.files = None
             if not pending:
-                self._emptied()
+                self.took(0)  # nothing waits any more
 
     def shut(self) -> None:
         """Take nothing more; what is here may still leave."""
