@@ -23,7 +23,7 @@ file, and never the bytes of whatever has its number now.  Read next: ``outbox``
 from __future__ import annotations
 
 import errno
-from io import FileIO, TextIOBase
+from io import FileIO
 from operator import index
 
 from reactor.core.handles import uncallable
@@ -163,7 +163,7 @@ class FileSending:
                 self._push_bytes(ops, sock)
         except (BlockingIOError, InterruptedError):
             pass
-        if self.sent == self.count:
+        if self.sent == self.count and not self._is_done:
             self.end()
         return self.sent - before
 
@@ -263,8 +263,7 @@ def is_plain(file: Any) -> bool:
         if file < 0 or isinstance(file, bool):
             raise OptionError(f"a descriptor is a number from 0 on, not {file}")
         return True
-    mode = getattr(file, "mode", "b")
-    if isinstance(file, TextIOBase) or (isinstance(mode, str) and "b" not in mode):
+    if hasattr(file, "encoding"):  # its ``mode`` does not say it: that of a file in a ZIP archive is "r"
         raise OptionError("send_file() sends bytes, and the file is in text mode: open(path, 'rb')")
     can_be_read = hasattr(file, "seek") and hasattr(file, "read")
     if isinstance(getattr(file, "raw", file), FileIO) or (hasattr(file, "fileno") and not can_be_read):

@@ -581,8 +581,10 @@ class Stream(Transport):
         """Send *count* bytes of *file* from *offset* on (None: up to its end), by sendfile(2) where that works,
         else by reading them; return the sending, a future that can be cancelled.
 
-        *file* is open for reading in binary mode: a file object, which must stay open, or a descriptor.  What was
-        written before is sent before it, what is written meanwhile behind it; at most 1 MiB leaves in a turn.
+        *file* is open for reading in binary mode: a file object, which must stay open, or a descriptor; what such
+        an object has yet to write to its file is not seen, so flush it.  What was written before is sent before it,
+        what is written meanwhile behind it; at most 1 MiB leaves in a turn.
+
         ``on_done(sending)`` is called exactly once, from the loop: when all is sent, the file ends or cannot be
         read, it is cancelled, or the connection has ended (then before ``connection_lost``).  Unless it was
         cancelled, nothing that was written behind the file leaves before that call, so a protocol that has

@@ -10,6 +10,7 @@ import io
 import os
 import random
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,14 @@ def compressed(path: Path) -> Any:
     return gzip.open(packed, "rb")
 
 
+def archived(path: Path) -> Any:
+    packed = path.with_suffix(".zip")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("content", CONTENT)
+    with zipfile.ZipFile(packed) as archive:
+        return archive.open("content")
+
+
 def temporary(path: Path) -> Any:
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115  # the caller closes it
     file.write(CONTENT)
@@ -247,7 +256,7 @@ def temporary(path: Path) -> Any:
     return file
 
 
-KERNEL, READ = [plain, unbuffered, updating, temporary], [in_memory, compressed]
+KERNEL, READ = [plain, unbuffered, updating, temporary], [in_memory, compressed, archived]
 
 
 @pytest.mark.parametrize("opened", KERNEL + READ)
@@ -321,6 +330,8 @@ def test_a_file_in_text_mode_and_a_closed_one_are_refused_at_the_call(tcp: Wire,
     """With the errors that asyncio and the file itself have for it; both are ValueErrors."""
     with path.open(encoding="ascii") as text, pytest.raises(ValueError, match="text mode"):
         tcp.stream.send_file(text)  # type: ignore[arg-type]
+    with tempfile.NamedTemporaryFile("w+") as text, pytest.raises(ValueError, match="text mode"):
+        tcp.stream.send_file(text)
     closed = path.open("rb")
     closed.close()
     with pytest.raises(ValueError, match="closed"):
