@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from reactor.net.messages.protocol import MessageProtocol
     from reactor.net.messages.stream import MessageStream
     from reactor.net.stream.deadline import Deadline
+    from reactor.net.stream.sendfile import FileSending
     from reactor.telling.probe import Probe
 else:  # a type checker that saw it would take every name for one that is here
     __getattr__ = later(
@@ -59,6 +60,7 @@ else:  # a type checker that saw it would take every name for one that is here
             "DatagramEndpoint": "reactor.net.datagrams.endpoint",
             "Deadline": "reactor.net.stream.deadline",
             "Delimited": "reactor.framing.delimiter",
+            "FileSending": "reactor.net.stream.sendfile",
             "FixedSize": "reactor.framing.fixed",
             "Lines": "reactor.framing.delimiter",
             "MessageProtocol": "reactor.net.messages.protocol",
@@ -77,6 +79,7 @@ __all__ = [
     "DatagramProtocol",
     "Deadline",
     "Delimited",
+    "FileSending",
     "FixedSize",
     "FramedProtocol",
     "Handle",

@@ -127,5 +127,8 @@ TIMER_SWEEP_MIN = 128
 TURN_SECONDS = 0.01
 TURN_BATCH = 8
 
+#: Seconds from which debug mode calls a callback slow, as asyncio's slow_callback_duration.
+SLOW_CALLBACK_SECONDS = 0.1
+
 #: The longest wait handed to a poller, in seconds: poll(2) and epoll_wait(2) count milliseconds in an int.
 MAX_WAIT = 86_400.0

@@ -112,6 +112,23 @@ class Ops:
             return exc.errno != errno.EBADF
         return True
 
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def sendfile(self, out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        """Have the kernel send up to *count* bytes of *in_fd* from *offset* on; return how many it took, see
+        sendfile(2).  Raises OSError, ENOSYS where there is no such call."""
+        if not hasattr(os, "sendfile"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return os.sendfile(out_fd, in_fd, offset, count)
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        """Return up to *size* bytes of *fd* from *offset* on, see pread(2).  Where there is no such call, the
+        position of *fd* moves."""
+        if hasattr(os, "pread"):
+            return os.pread(fd, size, offset)
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
+
     # -- Unix socket paths -------------------------------------------------------------------------------------
 
     def is_socket_path(self, path: str | bytes) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactor.errors import ArgumentError
+from reactor.telling.reports import describe
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -42,6 +43,10 @@ class Handle:
     def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.callback: Callable[..., object] | None = callback
         self.args = args
+
+    def __repr__(self) -> str:
+        what = "cancelled" if self.callback is None else f"of {describe(self.callback)}"
+        return f"<{type(self).__name__} {what}>"
 
     def cancel(self) -> None:
         """Take the callback back.  Calling it twice, or too late, does nothing.  Any thread; see above."""
@@ -85,6 +90,10 @@ class Timer:
         self.queue = queue
         self.callback: Callable[..., object] | None = None
         self.entry = NOT_QUEUED
+
+    def __repr__(self) -> str:
+        what = "cancelled" if self.target is None else f"of {describe(self.target)} at {self.when:g}"
+        return f"<{type(self).__name__} {what}>"
 
     def cancel(self) -> None:
         """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""

@@ -26,6 +26,7 @@ from reactor.core.polling.contract import Poller, descriptor_of
 from reactor.core.polling.forked import ForkedPoller
 from reactor.errors import DescriptorClosed, NotHostable
 from reactor.telling.counters import Counters
+from reactor.telling.reports import describe
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -45,6 +46,11 @@ class Registration:
         self.reader_since = 0
         self.writer: Callable[[], object] | None = None
         self.writer_since = 0
+
+    def __repr__(self) -> str:
+        callbacks = (("read", self.reader), ("write", self.writer))
+        waiting = [f"to {verb}: {describe(callback)}" for verb, callback in callbacks if callback is not None]
+        return f"<{type(self).__name__} {'; '.join(waiting) or 'of nobody'}>"
 
     def put(self, event: int, callback: Callable[[], object] | None, turn: int) -> None:
         """Set the callback for *event*; None empties the place."""

@@ -23,7 +23,13 @@ from reactor.core.handles import uncallable
 from reactor.core.loop import Loop
 from reactor.errors import OptionError, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.limits import ACCEPT_BATCH, BACKLOG, CONNECT_ATTEMPT_DELAY, CONNECT_TIMEOUT
+from reactor.limits import (
+    ACCEPT_BATCH,
+    BACKLOG,
+    CONNECT_ATTEMPT_DELAY,
+    CONNECT_TIMEOUT,
+    SLOW_CALLBACK_SECONDS,
+)
 from reactor.net.connections.acceptor import Acceptor, Reserve
 from reactor.net.connections.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
 from reactor.net.connections.listener import Listener, checked_limit, kind_for, transport_for
@@ -40,7 +46,7 @@ from reactor.ops import Ops
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Literal, TypeVar, Unpack, overload
 
     from reactor.net.connections.connector import Connector, LocalAddress
@@ -106,9 +112,12 @@ class Reactor(Loop):
     environment variable REACTOR_SELECTOR decides, else the best available.  *clock* returns monotonic seconds.
     *ops* stands for the operating system.  Raises SelectorUnavailable, and OSError when the system has no
     descriptor left.
+
+    With *debug* callbacks that take longer than ``slow_callback_duration`` are told, and the reports of failures
+    and the ``repr`` of handles and timers say by which line they were made; None: REACTOR_DEBUG=1 decides.
     """
 
-    __slots__ = ("_reserve", "_resolver", "shared")
+    __slots__ = ("_reserve", "_resolver", "shared", "slow_callback_duration")
 
     def __init__(
         self,
@@ -116,18 +125,26 @@ class Reactor(Loop):
         *,
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
+        debug: bool | None = None,
     ) -> None:
-        chosen = with_pump(selector, os.environ)
+        is_watched = wants_debug(os.environ) if debug is None else checked_flag("debug", debug)
+        chosen = selector if is_watched else with_pump(selector, os.environ)
         try:
             super().__init__(chosen, clock=clock, ops=ops)
         except BaseException:
             if isinstance(chosen, BaseSelector) and chosen is not selector:
                 chosen.close()  # a pump that was made here; a selector is closed by whoever made it
             raise
+        #: Seconds that a callback may take in debug mode, as in asyncio.
+        self.slow_callback_duration = SLOW_CALLBACK_SECONDS
         #: What the transports of this reactor share; ``shared.transports`` are those that are open.
         self.shared = Shared(self)
         self._reserve = Reserve(self.ops)
         self._resolver: Resolver | None = None
+        if is_watched:
+            from reactor.core.debug import watch
+
+            watch(self)
 
     @property
     def resolver(self) -> Resolver:
@@ -562,6 +579,11 @@ class Reactor(Loop):
         self.shared.lingering.close()
         if self._resolver is not None:
             self._resolver.close()
+
+
+def wants_debug(environ: Mapping[str, str]) -> bool:
+    """Return True if REACTOR_DEBUG asks for debug mode: it does unless it is empty or 0."""
+    return environ.get("REACTOR_DEBUG", "") not in ("", "0")
 
 
 def _kind_of(seqpacket: bool) -> int:

@@ -12,7 +12,8 @@ class Counters:
 
     __slots__ = (
         "accepted", "accept_errors", "shed", "connected", "connect_failures", "closed_descriptors",
-        "closed_streams", "callback_errors", "peer_errors", "resets", "idle_timeouts", "write_overflows",
+        "closed_streams", "callback_errors", "slow_callbacks", "peer_errors", "resets", "idle_timeouts",
+        "write_overflows",
         "stray_wakeups", "poller_rebuilds", "datagrams_received", "datagrams_sent", "datagrams_dropped",
     )  # fmt: skip
 
@@ -24,6 +25,7 @@ class Counters:
     closed_descriptors: int  #: registered descriptors found closed behind the reactor's back
     closed_streams: int  #: streams that ended, for whatever reason
     callback_errors: int  #: exceptions that callbacks and protocols let escape
+    slow_callbacks: int  #: callbacks that took too long, in debug mode
     peer_errors: int  #: connections closed because the peer broke the protocol
     resets: int  #: connections that the peer reset
     idle_timeouts: int  #: connections closed for silence

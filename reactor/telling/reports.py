@@ -100,16 +100,19 @@ def _write(line: str) -> None:
 
 
 def describe(source: object) -> str:
-    """Return a short name for a callback or a protocol: what a reader of the log can look for in the source.
+    """Return a short name for a callback or a protocol: what a reader of the log can look for in the source.  In
+    debug mode it says as well by which line the callback was handed to the loop.
 
     Never raises, whatever the object does when it is looked at.
     """
     try:
+        place = getattr(source, "made_at", None)
+        suffix = f", made at {place}" if type(place) is str else ""
         source = getattr(source, "func", source)
         name = getattr(source, "__qualname__", None)
         if name is not None:
             module = getattr(source, "__module__", None)
-            return printable(f"{module}.{name}" if module else str(name))
+            return printable(f"{module}.{name}{suffix}" if module else f"{name}{suffix}")
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:

@@ -11,6 +11,8 @@ real either: the bell by which threads wake it rings in that poller, and no desc
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -125,6 +127,12 @@ class ScriptedOps(Ops):
             super().eventfd_clear(fd)
         else:
             self.poller.release(fd)
+
+    def sendfile(self, out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        """Send a piece of a file; refuse to, as an old system would, where no socket has a kernel behind it."""
+        if self.poller is not None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return super().sendfile(out_fd, in_fd, offset, count)
 
     def open_reserve(self) -> int:
         """Return a real descriptor, or a made-up one."""

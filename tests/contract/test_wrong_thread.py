@@ -20,6 +20,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -52,6 +53,8 @@ PARTS = {
     "arrived", "end_arrived", "takes_frames", "frame_arrived", "uncork", "sent_by_pump", "after_pump",
     # its protocol cuts what has arrived, and gives the frames back to be shared out to turns
     "deliver_frames", "put_back",
+    # a file is sent by its stream
+    "FileSending.push", "FileSending.end", "FileSending.forget", "FileSending.tell",
     # an idle timeout is pushed back by whatever moves
     "note_progress",
     # a look-up is answered by its resolver, which is closed, and brought through a fork, by its reactor
@@ -308,6 +311,23 @@ class TheStream(Subject):
         assert self.protocol.ends == [None]
 
 
+class TheFileSending(Subject):
+    """A file that is being sent, to a peer that does not read: it stays so."""
+
+    def make(self) -> Any:
+        near, _ = self.scene.pair()
+        self.ends: list[Any] = []
+        file = self.scene.keep(tempfile.TemporaryFile())  # noqa: SIM115  # it lives as long as the scene
+        file.truncate(2**24)
+        return self.loop.adopt_stream(lambda: Echo(self.scene), near).send_file(file, on_done=self.ends.append)
+
+    def prove(self) -> None:
+        assert not self.object.done()
+        self.object.cancel()
+        self.loop.run_until(lambda: self.ends, PATIENCE)
+        assert self.ends == [self.object]
+
+
 class TheFramedProtocol(TheStream):
     """A protocol that sends frames."""
 
@@ -394,7 +414,8 @@ class TheLookup(Subject):
 
 SUBJECTS: dict[str, type[Subject]] = {
     "Reactor": TheLoop, "Timer": TheTimer, "Listener": TheListener, "Acceptor": TheAcceptor,
-    "Connector": TheConnector, "Stream": TheStream, "FramedProtocol": TheFramedProtocol,
+    "Connector": TheConnector, "Stream": TheStream, "FileSending": TheFileSending,
+    "FramedProtocol": TheFramedProtocol,
     "MessageStream": TheMessageStream, "DatagramEndpoint": TheEndpoint, "Deadline": TheDeadline,
     "Resolver": TheResolver, "Lookup": TheLookup,
 }  # fmt: skip
@@ -437,6 +458,7 @@ ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "postpone": lambda it: (it.loop.time() + 5,),
     "write": lambda it: (b"stray",),
     "writelines": lambda it: ([b"stray", b"stray"],),
+    "send_file": lambda it: (it.scene.pair()[0].fileno(),),
     "send_frame": lambda it: (b"stray",),
     "send_frames": lambda it: ([b"stray", b"stray"],),
     "send_message": lambda it: (b"stray",),

@@ -31,7 +31,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             handles timers
             polling/contract polling/by_select polling/by_poll polling/by_epoll polling/by_kqueue
             polling/foreign polling/choose polling/forked polling/__init__
-            registry wakeup process/signals process/forking process/__init__ engine loop __init__
+            registry wakeup process/signals process/forking process/__init__ engine loop debug __init__
         """,
         "framing/": """
             partial seam codec scanner_pure scanner_accel scanner
@@ -44,9 +44,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "net/": """
             sockets/addresses sockets/options sockets/port_holder sockets/unix_paths sockets/opening
             sockets/lingering sockets/__init__
-            stream/outgoing stream/outbox protocol
+            stream/outgoing stream/sendfile stream/outbox protocol
             pump/memory pump/pump pump/choice pump/__init__ datagrams/batch shared
-            stream/transport stream/stream stream/deadline stream/sendfile stream/__init__
+            stream/transport stream/stream stream/deadline stream/__init__
             messages/protocol messages/stream messages/__init__
             datagrams/multicast datagrams/destinations datagrams/endpoint datagrams/batched_endpoint
             datagrams/__init__

@@ -11,6 +11,7 @@ printed, with the memory of both ends, the processor time, and the longest turn 
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import reactor
+from reactor.ops import Ops
 from reactor.service.upload.client import UploadClient
 from reactor.service.upload.sending import State
 from reactor.service.upload.server import UploadServer
@@ -61,10 +63,12 @@ class TurnProbe(Probe):
             self.turns.append((time.perf_counter() - wall, time.thread_time() - thread))
 
 
-class ReadingFiles:
-    """The module ``os`` without sendfile."""
+class ReadingOps(Ops):
+    """An operating system without sendfile(2)."""
 
-    pread = staticmethod(os.pread)
+    def sendfile(self, out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        """Refuse."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def costs() -> Row:
@@ -91,8 +95,8 @@ def serve(folder: str) -> None:
 def send(port: str, how: str, *paths: str) -> None:
     """Send *paths*; say how long it took, and the costs."""
     began = time.perf_counter()
-    with reactor.Reactor() as loop:
-        client = UploadClient(loop, paths, files=ReadingFiles() if how == "read" else None)
+    with reactor.Reactor(ops=ReadingOps() if how == "read" else None) as loop:
+        client = UploadClient(loop, paths)
         client.connect(("127.0.0.1", int(port)))
         outcomes = loop.run_until(client)
     assert {outcome.state for outcome in outcomes} == {State.KEPT}

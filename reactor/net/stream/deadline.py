@@ -15,7 +15,7 @@ Starting it anew costs a few assignments (see ``Timer.reschedule``), so one dead
 connection.  What is called in the end is the program's choice: ``transport.fail`` ends the connection with the
 OperationTimeout, which is told to ``connection_lost``; with datagrams it may be a method that sends again.
 
-Loop thread.  ``fail`` and ``set_idle_timeout`` are ``transport``'s.  Read next: ``sendfile``.
+Loop thread.  ``fail`` and ``set_idle_timeout`` are ``transport``'s.  Read next: ``connector``.
 """
 
 from __future__ import annotations

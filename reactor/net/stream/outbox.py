@@ -7,6 +7,13 @@ Bytes wait in two places, and these are all there are::
               negative if the stream is not corked, can send nothing more, or has something pending
     pending   bytes, counted in ``pending_bytes``, that come before all that is corked
 
+A file that is to be sent (see ``sendfile``) adds a third place, which is seldom there::
+
+    files     the first file, and behind it whatever was written or sent later, ``behind_bytes`` besides files
+
+It comes behind what is pending, and before all that is corked.  While it is there ``pending`` is a list, if an
+empty one: something waits.
+
 **Invariant:** ``room >= 0`` only if ``corked`` is a list and nothing is pending.  So whoever writes may put a piece
 into ``corked`` if there is room, and take its size from ``room``: no byte can overtake another.  That is the hot
 path, and protocols do it themselves, if it is the loop's thread that runs them.  Everything else goes through
@@ -20,6 +27,8 @@ Read next: ``protocol``, which puts payloads in, and ``stream``, which sends.
 
 from __future__ import annotations
 
+from collections import deque
+
 from reactor.framing.seam import RAW
 from reactor.limits import CORK_BYTES
 from reactor.net.stream.outgoing import Buffer, drop_sent
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
     from reactor.core.loop import Loop
     from reactor.framing.codec import Codec
+    from reactor.net.stream.sendfile import FileSending
 
 
 class Outbox:
@@ -38,7 +48,10 @@ class Outbox:
     number by which the pump knows that codec.  *loop* is whose thread may put something in; an outbox without it is
     shut."""
 
-    __slots__ = ("capacity", "codec", "corked", "format", "is_posted", "loop", "pending", "pending_bytes", "room")
+    __slots__ = (
+        "behind_bytes", "capacity", "codec", "corked", "files", "format", "is_posted", "loop", "pending",
+        "pending_bytes", "room",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop | None = None, codec: Codec | None = None, format: int = RAW) -> None:
         self.loop: Any = loop
@@ -51,6 +64,8 @@ class Outbox:
         self.room = -1
         self.pending: list[Buffer] | None = None
         self.pending_bytes = 0
+        self.files: deque[bytes | FileSending] | None = None
+        self.behind_bytes = 0
         #: The pump is to send what is corked, along with what others have.
         self.is_posted = False
 
@@ -84,7 +99,11 @@ class Outbox:
             self.add(data)
 
     def add(self, data: bytes) -> None:
-        """Have *data* wait behind all that is pending.  What is corked was settled before."""
+        """Have *data* wait behind all that waits.  What is corked was settled before."""
+        if self.files is not None:
+            self.files.append(data)
+            self.behind_bytes += len(data)
+            return
         if self.pending is None:
             self.pending = [data]
             self.room = -1  # the invariant: what is put in directly would overtake this
@@ -102,6 +121,9 @@ class Outbox:
         """The kernel took *sent* bytes of what was pending.  Return True if it may take more at once."""
         self.pending_bytes -= sent
         if not self.pending_bytes:
+            if self.files is not None:
+                self.pending = []
+                return False
             self.pending = None
             if self.corked is not None:
                 self.room = self.capacity  # still corked, and nothing is before it any more: the short way is open
@@ -110,17 +132,45 @@ class Outbox:
         pending = self.pending
         return pending is not None and not drop_sent(pending, sent) and sent > 0
 
+    def add_file(self, sending: FileSending) -> None:
+        """Have a file wait behind all that waits."""
+        self.settle()
+        self.room = -1
+        if self.pending is None:
+            self.pending = []
+        if self.files is None:
+            self.files = deque()
+        self.files.append(sending)
+
+    def drop_file(self, sending: FileSending) -> None:
+        """Take *sending* out; the bytes behind it are pending if no other file is before them."""
+        files, pending = self.files, self.pending
+        if files is None or pending is None:
+            return
+        files.remove(sending)
+        while files and isinstance(data := files[0], bytes):
+            files.popleft()
+            pending.append(data)
+            self.pending_bytes += len(data)
+            self.behind_bytes -= len(data)
+        if not files:
+            self.files = None
+            if not pending:
+                self.took(0)  # nothing waits any more
+
     def shut(self) -> None:
         """Take nothing more; what is here may still leave."""
         self.capacity = self.room = -1  # the capacity too, or the next ``cork`` would make room again
 
-    def clear(self) -> None:
-        """Forget what waits, and stay corked if this was corked."""
-        self.pending = None
-        self.pending_bytes = 0
+    def clear(self) -> list[FileSending]:
+        """Forget what waits, and stay corked if this was corked.  Return the files among it."""
+        dropped = [entry for entry in self.files or () if not isinstance(entry, bytes)]
+        self.pending = self.files = None
+        self.pending_bytes = self.behind_bytes = 0
         if self.corked is not None:
             self.corked = []
             self.room = self.capacity
+        return dropped
 
     def frame_with(self, codec: Codec, format: int) -> None:
         """Make frames of what is put in from now on.  What is here already, without a codec, is bytes."""
@@ -136,14 +186,15 @@ class Outbox:
         self.settle()  # what was corked was meant for this codec, which the heir does not have
         heir = Outbox(self.loop, codec, format)
         heir.pending, heir.pending_bytes = self.pending, self.pending_bytes
+        heir.files, heir.behind_bytes = self.files, self.behind_bytes
         # The heir is as open, as corked and as posted as this one: whoever corked this will uncork that.
         if self.capacity < 0:
             heir.shut()
         if self.corked is not None:
             heir.cork()
         heir.is_posted, self.is_posted = self.is_posted, False
-        self.corked = self.pending = None
-        self.pending_bytes = 0
+        self.corked = self.pending = self.files = None
+        self.pending_bytes = self.behind_bytes = 0
         self.shut()
         return heir
 

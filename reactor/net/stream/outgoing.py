@@ -3,7 +3,7 @@
 What a stream has yet to send is a list of buffers, in order.  One buffer is sent as it is.  A few small ones are
 joined first, because copying a few kilobytes costs less than describing them to ``sendmsg``; large ones are
 gathered by ``sendmsg`` and not copied.  The kernel takes what fits into the socket's send buffer: a prefix, which
-may end inside any of the buffers.  Read next: ``stream``.
+may end inside any of the buffers.  Read next: ``sendfile``.
 """
 
 from __future__ import annotations

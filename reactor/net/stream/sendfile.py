@@ -1,49 +1,57 @@
-"""Bytes and pieces of files on one stream, in order; the pieces without a detour through this process.
+"""A piece of a file on its way into a stream, without a detour through this process.
 
-sendfile(2) moves bytes from the page cache into a socket inside the kernel.  It goes past everything that a
-stream does with what is written to it, so the question is only how the two are kept in order.  The answer is one
-queue in front of the stream: whoever sends files on a stream writes to the ``FileSender`` and never to the stream
-itself.  A file's piece is sent exactly when it is the first in the queue **and the stream has nothing left to
-send** (``get_write_buffer_size() == 0``); bytes are handed to the stream exactly when they are the first.  So every
-byte is counted in one place at a time, here or there, and what was written first leaves first.
+sendfile(2) moves bytes from the page cache into a socket inside the kernel.  It goes past all that a stream does
+with what is written to it, so the question is how the two are kept in order.  The answer is that a file waits where
+bytes wait: it is an entry of the stream's ``outbox``.  What was written before it leaves before it, what is written
+meanwhile waits behind it, and ``close`` and ``write_eof`` come after all of that.
 
-Two things can delay a piece.  What is corked leaves at the end of the turn: it is tried again in the next one.
-What the kernel refused is waited for by the stream, whose watermarks are set to zero, so that ``pause_writing``
-means "something waits" and ``resume_writing`` "nothing does any more"; the protocol hands both on to here.  While
-the *kernel* refuses a piece there is nothing in the stream, and this object watches the socket for writability
-itself.
+A file that is first waits for the socket to be writable, and then sends ``PIECE_BYTES`` at most in a turn, about
+ten milliseconds of a slow disk: a file that is not in memory makes sendfile(2) wait for the disk, and with it the
+loop.  Its bytes are in nobody's memory, so the watermarks do not count them; Netty counts no FileRegion either.
 
-The end is the stream's.  ``close`` flushes only what was handed to it, so close it when ``pending_bytes`` is 0.
-When the peer is gone a piece fails, nothing more is sent, and reading goes on: what the peer said before is still
-to be read, and then the stream ends as it always does.  (sendfile(2) cannot be told to raise no SIGPIPE; Python
-ignores that signal from its start, and a program that sends files must leave it so.)
+sendfile(2) cannot be told to raise no SIGPIPE.  Python ignores that signal from its start, and a program that sends
+files must leave it so.
 
-A file that is not in memory makes sendfile(2) wait for the disk, and with it the loop: one piece of ``PIECE_BYTES``
-at a time, about ten milliseconds of a slow disk.  Where the system cannot send a file to this kind of socket
-(EINVAL, ENOSYS, ENOTSUP), the same piece is read and written.  Linux, and what has ``os.sendfile``.  Read next:
-``connector``.
+What the system cannot send by itself is read, ``READ_BYTES`` at a time, and sent: objects that have ``seek`` and
+``read`` and are no plain file (a BytesIO, a GzipFile, whose descriptor would give the compressed bytes), and every
+file where sendfile(2) says EINVAL, ENOSYS or ENOTSUP, or does not exist.
+
+The descriptor of a file object is asked for at each piece, so one that was closed in the midst is an error of that
+file, and never the bytes of whatever has its number now.  Read next: ``outbox``.
 """
 
 from __future__ import annotations
 
 import errno
-from collections import deque
+from io import FileIO
+from operator import index
+
+from reactor.core.handles import uncallable
+from reactor.errors import OptionError, UsageError
+from reactor.net.stream.outgoing import NO_SIGNAL, frozen
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from reactor.core.loop import Loop
+    from reactor.ops import Ops
 
-    Then = Callable[[int, OSError | None], object]
+    class Readable(Protocol):
+        """A file that is read, for want of a descriptor."""
 
-    class Files(Protocol):
-        """What is asked of the operating system; the module ``os`` has it."""
+        def seek(self, offset: int, /) -> object: ...
+        def read(self, size: int, /) -> bytes: ...
 
-        def sendfile(self, out_fd: int, in_fd: int, offset: int, count: int, /) -> int: ...
-        def pread(self, fd: int, length: int, offset: int, /) -> bytes: ...
+    class Described(Protocol):
+        """A file with a descriptor."""
+
+        def fileno(self) -> int: ...
+
+    #: What can be sent.
+    Source = int | Described | Readable
 
 
 #: Bytes of a file that are sent in one turn at most, before others have theirs.
@@ -51,6 +59,9 @@ PIECE_BYTES = 1024 * 1024
 
 #: Bytes that are read at once where sendfile(2) does not work.
 READ_BYTES = 128 * 1024
+
+#: The end of the largest file that the system knows, off_t.
+MOST_BYTES = 2**63 - 1
 
 #: What sendfile(2) says of files and sockets that it cannot connect.
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -62,183 +73,202 @@ GONE = frozenset(
 )  # fmt: skip
 
 
-class Piece:
-    """*left* bytes of *fd* from *offset* on, and whom to tell when they are sent."""
+class FileSending:
+    """A file that a stream sends, or has sent: what ``Stream.send_file`` returns.
 
-    __slots__ = ("fd", "left", "offset", "then")
-
-    def __init__(self, fd: int, offset: int, left: int, then: Then) -> None:
-        self.fd = fd
-        self.offset = offset
-        self.left = left
-        self.then = then
-
-
-class FileSender:
-    """Sends on *stream*, an open one of *loop* that nobody else writes to; *files* is the module ``os``.
-
-    The protocol of the stream calls ``pause``, ``resume`` and ``drop`` from its ``pause_writing``,
-    ``resume_writing`` and ``connection_lost``.  Loop thread only.
+    It is a future (``done``, ``result``), so ``run_until`` takes it.  ``file`` is what was given; ``sent`` says how
+    many bytes of it the kernel has taken so far, of ``count`` (None: as many as there are); ``error`` is why it has
+    ended early.  Any thread may read these; ``cancel`` belongs to the loop's.
     """
 
     __slots__ = (
-        "_can_sendfile", "_files", "_is_due", "_is_paused", "_is_watching", "_loop", "_queue", "_stream",
-        "pending_bytes",
+        "_cancel", "_has_kernel", "_is_cancelled", "_is_done", "_is_plain", "_offset", "_on_done", "_unsent",
+        "count", "error", "file", "sent",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, stream: Any, files: Files) -> None:
-        #: Bytes that have not been handed to the kernel or the stream.
-        self.pending_bytes = 0
-        self._loop = loop
-        self._stream = stream
-        self._files = files
-        self._queue: deque[bytes | Piece] = deque()
-        self._can_sendfile = hasattr(files, "sendfile")
-        #: The stream waits for the kernel; this object does; it will try again in the next turn.
-        self._is_paused = self._is_watching = self._is_due = False
-        # So the stream says pause_writing for the first byte that waits, and resume_writing when none does: only
-        # then may a piece follow, which goes past the stream's own buffer straight into the socket.
-        stream.set_write_buffer_limits(high=0)
+    def __init__(
+        self,
+        file: Source,
+        offset: int,
+        count: int | None,
+        on_done: Callable[[FileSending], object] | None,
+        cancel: Callable[[FileSending], object],
+    ) -> None:
+        self.file: Any = file
+        self._offset = checked_number("offset", offset)
+        self.count = None if count is None else checked_number("count", count)
+        if self._offset + (self.count or 0) > MOST_BYTES:
+            raise OptionError(f"offset and count end behind byte {MOST_BYTES}, where no file has any")
+        if on_done is not None and not callable(on_done):
+            raise uncallable("send_file", on_done)
+        self._is_plain = is_plain(file)
+        #: The kernel is asked to send it, not to read it.
+        self._has_kernel = self._is_plain
+        self._on_done = on_done
+        self._cancel = cancel
+        self._is_done = self._is_cancelled = False
+        #: What was read and is not sent.
+        self._unsent = memoryview(b"")
+        self.sent = 0
+        self.error: Exception | None = None
 
-    def write(self, data: bytes) -> None:
-        """Send *data* behind all that came before it."""
-        if self._queue:
-            # A piece of a file is before it.  Written now, it would overtake that piece.
-            self.pending_bytes += len(data)
-            self._queue.append(data)
-        else:
-            self._stream.write(data)
+    def __repr__(self) -> str:
+        state = (
+            "cancelled" if self._is_cancelled else "failed" if self.error else "done" if self._is_done else "open"
+        )
+        of = "" if self.count is None else f" of {self.count}"
+        return f"<{type(self).__name__} {state}, {self.sent}{of} bytes of {self.file!r}>"
 
-    def send_file(self, fd: int, offset: int, size: int, then: Then) -> None:
-        """Send *size* bytes, at least one, of the regular file *fd* from *offset* on, and afterwards call ``then(0,
-        None)``, from the loop.
+    def done(self) -> bool:
+        """Return True if nothing more of the file is sent: it is through, or has ended before its time."""
+        return self._is_done
 
-        If the file has fewer, it is ``then(missing, None)``, and ``then(missing, error)`` if it cannot be read: the
-        rest of the piece has not been sent, and what stands behind it in the queue waits until ``then`` returns.
-        After the end of the stream it is not called.
+    def result(self) -> int:
+        """Return how many bytes went: fewer than ``count`` if the file had no more, or it was cancelled.
+
+        Raises what reading the file raised, mostly OSError; TransportClosed if the connection ended before, with
+        what ended it as ``__cause__``; UsageError if it is not done.
         """
-        self.pending_bytes += size
-        self._queue.append(Piece(fd, offset, size, then))
-        self._try_soon()
+        if not self._is_done:
+            raise UsageError("the file is still being sent: wait for on_done(), or run_until() it is done")
+        if self.error is not None:
+            raise self.error
+        return self.sent
 
-    def pause(self) -> None:
-        """The stream waits for the kernel.  It has taken the socket's writability for itself."""
-        self._is_paused = True
-        self._is_watching = False
+    def cancel(self) -> None:
+        """Send no more of the file; what is behind it goes on.  ``on_done`` is called, from the loop.
 
-    def resume(self) -> None:
-        """The stream has nothing more to send."""
-        self._is_paused = False
-        self._try_soon()
+        Calling it twice, or too late, does nothing.  Raises WrongThread, and ReactorClosed.
+        """
+        if not self._is_done:
+            self._cancel(self)
 
-    def drop(self) -> None:
-        """Forget what waits: the stream has ended, or the peer is gone."""
-        self._queue.clear()
-        self.pending_bytes = 0
-        if self._is_watching and not self._stream.is_closing():
-            self._loop.remove_writer(self._stream.get_extra_info("socket"))
-        self._is_watching = False
+    def is_cancelled(self) -> bool:
+        """Return True if it was cancelled before it was done."""
+        return self._is_cancelled
 
-    # -- in turns ----------------------------------------------------------------------------------------------
+    # -- for the stream ----------------------------------------------------------------------------------------
 
-    def _try_soon(self) -> None:
-        """Try in the loop, not from inside a call of the protocol: there everything written is corked."""
-        if not (self._is_due or self._is_paused or self._is_watching):
-            self._is_due = True
-            self._loop.call_soon(self._on_due)
+    def push(self, ops: Ops, sock: socket.socket) -> int:
+        """Have the kernel take one piece; return how many bytes it took, 0 if it takes none at present.
 
-    def _on_due(self) -> None:
-        self._is_due = False
-        self._advance()
-
-    def _advance(self) -> None:
-        """Send what can be sent now, at most one piece of a file."""
-        if self._stream.is_closing():
-            self.drop()
-        self._hand_over()
-        if self._queue and not self._is_paused:
-            first = self._queue[0]
-            assert isinstance(first, Piece)
-            self._send(first)
-
-    def _hand_over(self) -> None:
-        """Give the stream the bytes that are not behind a piece; it keeps them in order, and waits if it has to."""
-        while self._queue and not isinstance(first := self._queue[0], Piece):
-            self._queue.popleft()
-            self.pending_bytes -= len(first)
-            self._stream.write(first)
-
-    def _send(self, piece: Piece) -> None:
-        if self._stream.get_write_buffer_size():
-            # What the stream has collected in this turn is to leave first; it does so at the end of the turn.
-            self._watch(False)
-            self._try_soon()
-            return
+        It is ``done`` afterwards if that was the last one, or the file cannot be read.  Raises OSError when the
+        peer takes nothing more.
+        """
+        before = self.sent
         try:
-            sent = self._transmit(piece)
+            if self._has_kernel:
+                self._push_file(ops, sock)
+            if not (self._has_kernel or self._is_done):
+                self._push_bytes(ops, sock)
         except (BlockingIOError, InterruptedError):
-            self._watch(True)  # the socket is full: the kernel says when there is room
-            return
-        except OSError as exc:
-            self._on_failed(piece, exc)
-            return
-        if sent:
-            self._stream.note_progress()  # the stream has not seen these bytes, and would take it for silence
-        self.pending_bytes -= sent
-        piece.offset += sent
-        piece.left -= sent
-        if not sent or not piece.left:
-            self._end(piece, None)  # 0 sent: the file is shorter than it was said to be
-        elif not self._is_paused:
-            # Not at once, even if the socket would take more: others have their turn in between.
-            self._watch(True)
+            pass
+        if self.sent == self.count and not self._is_done:
+            self.end()
+        return self.sent - before
 
-    def _transmit(self, piece: Piece) -> int:
-        """Have the kernel, or the stream, take some of *piece*; return how much, 0 at the end of the file."""
-        if self._can_sendfile:
-            out = self._stream.fileno()
+    def _push_file(self, ops: Ops, sock: socket.socket) -> None:
+        left = PIECE_BYTES if self.count is None else min(PIECE_BYTES, self.count - self.sent)
+        while left:
             try:
-                return self._files.sendfile(out, piece.fd, piece.offset, min(piece.left, PIECE_BYTES))
-            except OSError as exc:
-                if exc.errno not in UNSUPPORTED:
+                taken = ops.sendfile(sock.fileno(), self._descriptor(), self._offset + self.sent, left)
+            except (BlockingIOError, InterruptedError):
+                return
+            except (OSError, ValueError) as exc:  # a ValueError: the file was closed
+                code = getattr(exc, "errno", None)
+                if code in GONE:
                     raise
-                self._can_sendfile = False  # nothing was sent, so the same piece can be read instead
-        data = self._files.pread(piece.fd, min(piece.left, READ_BYTES), piece.offset)
-        self._watch(False)  # the stream may want to watch for itself
-        self._stream.write(data)
-        return len(data)
+                if code in UNSUPPORTED:
+                    self._has_kernel = False  # nothing was sent, so the same piece can be read instead
+                else:
+                    self.end(exc)
+                return
+            if not taken:
+                self.end()  # the file has no more
+                return
+            self.sent += taken
+            left -= taken
+            if self.count is not None:
+                return  # the socket is full, and that the file should be at its end is unlikely
+            # Else ask again at once: a file that is sent to its end, whatever that is, mostly ends here.
 
-    def _on_failed(self, piece: Piece, exc: OSError) -> None:
-        if exc.errno in GONE:
-            self.drop()
-            # While the stream reads, it meets the same error by itself, behind what the peer has sent before that.
-            if not self._stream.is_reading():
-                self._stream.abort()
-        else:
-            self._end(piece, exc)
+    def _push_bytes(self, ops: Ops, sock: socket.socket) -> None:
+        if not self._unsent:
+            size = READ_BYTES if self.count is None else min(READ_BYTES, self.count - self.sent)
+            try:
+                data = self._read(ops, size) if size else b""
+            except Exception as exc:
+                self.end(exc)
+                return
+            if not data:
+                self.end()
+            if self._is_done:  # at its end; or the file's own code has cancelled it, or ended the stream
+                return
+            self._unsent = memoryview(data)
+        taken = sock.send(self._unsent, NO_SIGNAL)
+        self._unsent = self._unsent[taken:]
+        self.sent += taken
 
-    def _end(self, piece: Piece, error: OSError | None) -> None:
-        """*piece* is sent, or ends before its time."""
-        self._watch(False)
-        self.pending_bytes -= piece.left
-        rest, self._queue = self._queue, deque()
-        rest.popleft()
-        # What `then` writes comes before what waited behind the piece: it may have to fill a gap.
+    def _read(self, ops: Ops, size: int) -> bytes:
+        place = self._offset + self.sent
+        if self._is_plain:
+            return ops.pread(self._descriptor(), size, place)
+        self.file.seek(place)  # somebody else may have moved it, another sending of the same file for one
+        return frozen(self.file.read(size))[:size]
+
+    def _descriptor(self) -> int:
+        return self.file if isinstance(self.file, int) else int(self.file.fileno())
+
+    def end(self, error: Exception | None = None, *, is_cancelled: bool = False) -> None:
+        """Send nothing more of it.  The position of a file object is then behind the last byte that was sent, as
+        after asyncio's ``sendfile``; that of a descriptor stays where it was."""
+        self.forget(error)
+        self._is_cancelled = is_cancelled
         try:
-            piece.then(piece.left, error)
-        except BaseException:
-            self._stream.abort()  # as after any other call of a protocol that raises
-            raise
-        self._queue.extend(rest)
-        self._hand_over()
-        if self._queue:
-            self._try_soon()
+            self.file.seek(self._offset + self.sent)
+        except Exception:  # it has no position, or was closed
+            pass
 
-    def _watch(self, is_wanted: bool) -> None:
-        if is_wanted != self._is_watching:
-            self._is_watching = is_wanted
-            sock = self._stream.get_extra_info("socket")
-            if is_wanted:
-                self._loop.add_writer(sock, self._advance)
-            else:
-                self._loop.remove_writer(sock)
+    def forget(self, error: Exception | None) -> None:
+        """End it and leave the file alone: in a forked child its position is the parent's as well."""
+        self._is_done = True
+        self.error = error
+        self._unsent = memoryview(b"")
+
+    def tell(self) -> None:
+        """Call ``on_done``."""
+        if self._on_done is not None:
+            self._on_done(self)
+
+
+def checked_number(name: str, value: int) -> int:
+    """Return the argument *name*.  Raises OptionError if it is negative, TypeError if it is no whole number."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number of bytes, not {type(value).__name__}") from None
+    if number < 0:
+        raise OptionError(f"{name} is a number of bytes, not {number}")
+    return number
+
+
+def is_plain(file: Any) -> bool:
+    """Return True if *file* is bytes behind a descriptor: a number, what ``open(path, "rb")`` returns, or an object
+    that has nothing but its ``fileno``.  False: it can be read.
+
+    Raises OptionError for a file in text mode and a number that is no descriptor, ValueError for a closed file,
+    TypeError for what is no file.
+    """
+    if isinstance(file, int):
+        if file < 0 or isinstance(file, bool):
+            raise OptionError(f"a descriptor is a number from 0 on, not {file}")
+        return True
+    if hasattr(file, "encoding"):  # its ``mode`` does not say it: that of a file in a ZIP archive is "r"
+        raise OptionError("send_file() sends bytes, and the file is in text mode: open(path, 'rb')")
+    can_be_read = hasattr(file, "seek") and hasattr(file, "read")
+    if isinstance(getattr(file, "raw", file), FileIO) or (hasattr(file, "fileno") and not can_be_read):
+        file.fileno()  # refused now if it is closed
+        return True
+    if not can_be_read:
+        raise TypeError(f"send_file() takes an open binary file or a descriptor, not {type(file).__name__}")
+    return False

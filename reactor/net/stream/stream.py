@@ -18,7 +18,8 @@ anything that still lies in the kernel.
 **One way out.**  While something is delivered replies are collected, and leave in one piece afterwards.  Outside of
 a delivery the first write goes out at once, and what follows in the same turn is collected until the turn ends.
 What the kernel refuses waits for writability.  Nagle's algorithm has the same aim and waits for an acknowledgement
-of the peer; this waits for nothing but the program itself, so TCP_NODELAY is on.
+of the peer; this waits for nothing but the program itself, so TCP_NODELAY is on.  A file (``send_file``) waits
+among the bytes, in the order of the calls, and the kernel sends it, a piece in a turn.
 
 All methods belong to the loop's thread.  ``pump`` is what receives and sends for many streams at once.  Read next:
 ``listener`` and ``connector``, which make streams.
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from reactor.framing.codec import Codec
     from reactor.net.protocol import StreamProtocol
     from reactor.net.shared import Shared
+    from reactor.net.stream.sendfile import FileSending, Source
 
 #: Frames that a stream delivers from one look at the clock to the next: so many at first, and so many at most.
 FIRST_FRAMES = 4
@@ -543,7 +545,7 @@ class Stream(Transport):
             outbox.room = room
             outbox.corked.append(data)  # type: ignore[union-attr]  # there is room
         elif self._is_write_ended:
-            self._refuse_write()
+            self._refuse("write")
         else:
             self._shared.loop.check()
             if data:
@@ -556,15 +558,15 @@ class Stream(Transport):
         except TypeError as exc:
             raise not_iterable("buffers", buffers, exc) from None
         if self._is_write_ended:
-            self._refuse_write()
+            self._refuse("writelines")
             return
         self._shared.loop.check()
         if pieces:
             self._write_all(pieces)
 
-    def _refuse_write(self) -> None:
+    def _refuse(self, verb: str) -> None:
         if not self._is_closing and self._error is None:
-            raise TransportClosed("write() after write_eof(): this side has said that it sends no more")
+            raise TransportClosed(f"{verb}() after write_eof(): this side has said that it sends no more")
 
     def _write_all(self, pieces: list[bytes]) -> None:
         """Send *pieces*, behind what is corked: in time if the stream is corked, else now."""
@@ -584,6 +586,60 @@ class Stream(Transport):
             if self._shared.loop.is_running() and self.outbox.cork():
                 # The first write of this turn went out at once; collect what follows until the turn ends.
                 self._shared.loop.call_at_turn_end(self.uncork)
+
+    def send_file(
+        self,
+        file: Source,
+        offset: int = 0,
+        count: int | None = None,
+        on_done: Callable[[FileSending], object] | None = None,
+    ) -> FileSending:
+        """Send *count* bytes of *file* from *offset* on (None: up to its end), by sendfile(2) where that works,
+        else by reading them; return the sending, a future that can be cancelled.
+
+        *file* is open for reading in binary mode: a file object, which must stay open, or a descriptor; what such
+        an object has yet to write to its file is not seen, so flush it.  What was written before is sent before it,
+        what is written meanwhile behind it; at most 1 MiB leaves in a turn.
+
+        ``on_done(sending)`` is called exactly once, from the loop: when all is sent, the file ends or cannot be
+        read, it is cancelled, or the connection has ended (then before ``connection_lost``).  Unless it was
+        cancelled, nothing that was written behind the file leaves before that call, so a protocol that has
+        announced more bytes than came may still abort.  The watermarks count what is in memory, so not the file.
+
+        The position of a file object is afterwards behind the last byte that was sent, as asyncio leaves it; that
+        of a descriptor is neither looked at nor changed.  On a stream that is closing the sending fails, as if the
+        end had come in its midst.  Raises OptionError for a file in text mode and for numbers that are negative,
+        ValueError for a closed file, TypeError for what is no file or no number, TransportClosed after
+        ``write_eof``, WrongThread, ReactorClosed.
+        """
+        from reactor.net.stream.sendfile import FileSending
+
+        sending = FileSending(file, offset, count, on_done, self._cancel_file)
+        self._shared.loop.check()
+        if self._is_write_ended:
+            self._refuse("send_file")
+            self._end_files([sending], self._error)
+            return sending
+        self.outbox.add_file(sending)
+        if not self._is_writing and self.outbox.corked is None:
+            self._flush()  # what is before it; then writability is waited for, as the file does
+        return sending
+
+    def _cancel_file(self, sending: FileSending) -> None:
+        self._shared.loop.check()
+        sending.end(is_cancelled=True)
+        self._shared.loop.call_at_turn_end(partial(self._deliver, sending.tell))
+        self.outbox.drop_file(sending)
+        if self.outbox.pending is None:
+            self._after_flush()
+
+    def _end_files(self, sendings: list[FileSending], reason: BaseException | None) -> None:
+        """The connection has ended before *sendings* did, for *reason*."""
+        for sending in sendings:
+            error = TransportClosed("the connection ended before the file was sent")
+            error.__cause__ = reason
+            sending.end(error)
+            self._shared.loop.call_at_turn_end(partial(self._deliver, sending.tell))  # so before connection_lost
 
     def uncork(self) -> None:
         """Send what was collected."""
@@ -628,13 +684,13 @@ class Stream(Transport):
                 self._after_flush()
 
     def _flush(self) -> None:
-        """Hand the kernel what waits, until it takes no more of it."""
+        """Hand the kernel the bytes that wait, until it takes no more of them, or a file comes first."""
         outbox = self.outbox
         outbox.settle()
         if outbox.pending is None or self._is_lost:
             return
         try:
-            while True:
+            while outbox.pending_bytes:
                 sent = transmit(self.sock, outbox.pending, outbox.pending_bytes)
                 if sent and self._idle is not None:
                     self.note_progress()
@@ -647,13 +703,41 @@ class Stream(Transport):
             return
         self._after_flush()
 
+    def _on_writable(self) -> None:
+        outbox = self.outbox
+        if outbox.pending_bytes or outbox.files is None:
+            self._flush()
+        else:
+            self._send_file(outbox.files[0])  # type: ignore[arg-type]  # what comes first there is a file
+
+    def _send_file(self, sending: FileSending) -> None:
+        """Send a piece of the file that is first.  Only the loop calls this, never a method of this stream."""
+        try:
+            sent = sending.push(self._shared.ops, self.sock)
+        except OSError as exc:
+            self._on_unwritable(exc)
+            return
+        if sent and self._idle is not None:
+            self.note_progress()
+        if self._shared.probe is not None:
+            self._shared.probe.sent(self, sent)
+        files = self.outbox.files
+        if files is not None and files[0] is sending and sending.done():  # else its own code has cancelled it
+            self.outbox.drop_file(sending)
+            self._deliver(sending.tell)  # before anything that is behind it leaves: it may have ended too soon
+            if self.outbox.pending is None:
+                if not self._is_lost:
+                    self._after_flush()
+            elif self.outbox.pending_bytes:
+                self._flush()
+
     def _after_flush(self) -> None:
         """Wait for writability exactly as long as something waits to be sent; then do what had to wait for that."""
         outbox = self.outbox
         if outbox.pending is not None:
             if not self._is_writing:
                 self._is_writing = True
-                self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+                self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._on_writable)
                 self._advise_pump()
             self._check_watermarks()
             return
@@ -672,7 +756,7 @@ class Stream(Transport):
 
     def _pending_size(self) -> int:
         self.outbox.settle()
-        return self.outbox.pending_bytes
+        return self.outbox.pending_bytes + self.outbox.behind_bytes
 
     def _has_unsent(self) -> bool:
         self.outbox.settle()
@@ -683,7 +767,7 @@ class Stream(Transport):
         self.outbox.shut()
 
     def _drop_unsent(self) -> None:
-        self.outbox.clear()
+        self._end_files(self.outbox.clear(), self._error)
         self._stop_writing()
 
     def forget_unsent(self) -> None:
@@ -692,6 +776,8 @@ class Stream(Transport):
         if self._delivering is not None:
             self._delivering.clear()
         self.outbox.is_posted = False  # the pump was dropped, and has forgotten whom it was to send for
+        for sending in self.outbox.clear():
+            sending.forget(TransportClosed("the process that sends the file is the parent of this one"))
         super().forget_unsent()
 
     # -- the end -----------------------------------------------------------------------------------------------
@@ -699,6 +785,8 @@ class Stream(Transport):
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         if self.outbox.is_posted:
             self.uncork()  # on the plain path it has left by now
+        if self.outbox.files is not None:
+            self._end_files(self.outbox.clear(), self._error or exc)
         super()._lose(exc, linger=linger)
         self._held = self._buffers = None
 

@@ -422,7 +422,7 @@ class Transport(ABC):
         if not self._is_closing:
             self._halt()
         self._drop_unsent()
-        # For the transport itself, or for someone who sends on its socket beside it, as FileSender does.
+        # For the transport itself, or for someone who watches its socket beside it.
         self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
         # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.

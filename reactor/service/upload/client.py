@@ -22,8 +22,8 @@ This is the last file of the upload; ``reactor.cli.send`` shows its progress to 
 
 from __future__ import annotations
 
-import os
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reactor.arguments import checked_seconds
@@ -34,13 +34,13 @@ from reactor.errors import (
     MessageMalformed,
     PeerError,
     ReactorError,
+    TransportClosed,
     UsageError,
     os_error_text,
 )
 from reactor.framing.length import LengthPrefixed
 from reactor.limits import CONNECT_TIMEOUT
 from reactor.net.protocol import FramedProtocol
-from reactor.net.stream.sendfile import FileSender
 from reactor.service.counters import counted
 from reactor.service.gate import abort_connecting, checked_keys, client_factory
 from reactor.service.upload import messages
@@ -60,14 +60,14 @@ from reactor.service.upload.source import sources_of
 from reactor.service.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, Unpack
 
     from reactor.auth.keys import KeyRing
     from reactor.core.handles import Timer
     from reactor.net.connections.connector import Connector
     from reactor.net.reactor import ConnectTcpKeywords, Reactor
-    from reactor.net.stream.sendfile import Files
+    from reactor.net.stream.sendfile import FileSending
     from reactor.net.stream.stream import Stream
 
 #: Seconds without a word of the server, or a byte that it takes, after which a client gives up.
@@ -98,9 +98,8 @@ class Progress(NamedTuple):
 class UploadClient(FramedProtocol):
     """Sends the files *paths* on one connection.
 
-    *timeout* bounds connecting and each silence of the server; *files* is what is asked to send and to read, the
-    module ``os``, see ``net.sendfile``; *keys* and *context* are those of ``Client``.  Raises OptionError for a
-    name that cannot be used, and for two that are the same.
+    *timeout* bounds connecting and each silence of the server; *keys* and *context* are those of ``Client``.
+    Raises OptionError for a name that cannot be used, and for two that are the same.
 
     As a future: ``done()``; ``result()`` returns an Outcome for each file, in their order, or raises what went
     wrong with the connection: ConnectionFailure, IdleTimeout, MessageMalformed, OSError.  ``outcomes()`` says in
@@ -108,12 +107,11 @@ class UploadClient(FramedProtocol):
     """
 
     __slots__ = (
-        "_connector", "_context", "_error", "_files", "_is_done", "_keys", "_line", "_loop", "_next_number",
+        "_connector", "_context", "_error", "_held", "_is_done", "_keys", "_line", "_loop", "_next_number",
         "_opening", "_patience", "_settled", "_signs", "_timeout", "_touched", "_turn", "_under_way", "_waiting",
-        "_welcome_timeout", "_window", "codec", "data_bytes", "is_open", "sender", "sendings", "workers",
+        "_welcome_timeout", "_window", "codec", "data_bytes", "is_open", "sendings", "workers",
     )  # fmt: skip
 
-    sender: FileSender
     #: None until there is a connection.
     transport: Any
 
@@ -123,7 +121,6 @@ class UploadClient(FramedProtocol):
         paths: Iterable[str],
         *,
         timeout: float = TIMEOUT,
-        files: Files | None = None,
         keys: KeyRing | None = None,
         context: bytes = b"",
     ) -> None:
@@ -138,7 +135,6 @@ class UploadClient(FramedProtocol):
         self.is_open = False
         self.transport = None
         self._loop = loop
-        self._files = files or os
         self._timeout = timeout
         self._welcome_timeout = min(timeout, WELCOME_TIMEOUT)
         self._keys = keys
@@ -156,6 +152,8 @@ class UploadClient(FramedProtocol):
         #: The file that sends at present, and those that may send next.
         self._turn: Sending | None = None
         self._line: deque[Sending] = deque()
+        #: Messages that must not come into the midst of the one that is being sent; None: none is.
+        self._held: list[bytes] | None = None
         #: When something last moved.
         self._touched = 0.0
         self._patience: Timer | None = None
@@ -229,7 +227,6 @@ class UploadClient(FramedProtocol):
         """Say what this is."""
         super().connection_made(transport)
         self.is_open = True
-        self.sender = FileSender(self._loop, transport, self._files)
         self.send(messages.hello())
         self._touched = self._loop.time()
         self._patience = self._loop.call_later(self._welcome_timeout, self._lose_patience)
@@ -246,14 +243,6 @@ class UploadClient(FramedProtocol):
         elif not isinstance(message, Busy):
             self._on_answer(message)
 
-    def pause_writing(self) -> None:
-        """The kernel takes no more."""
-        self.sender.pause()
-
-    def resume_writing(self) -> None:
-        """It has taken everything."""
-        self.sender.resume()
-
     def connection_failed(self, exc: Exception) -> None:
         """There will be no connection."""
         self._error = self._error or exc
@@ -261,7 +250,6 @@ class UploadClient(FramedProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The end: a success if every file has its outcome."""
-        self.sender.drop()
         for timer in (self._patience, self._signs):
             if timer is not None:
                 timer.cancel()
@@ -340,8 +328,35 @@ class UploadClient(FramedProtocol):
 
     def send(self, message: bytes) -> None:
         """Send *message* behind everything that was sent before."""
-        if self.is_open:
-            self.sender.write(self.codec.encode(message))
+        if self._held is not None:
+            self._held.append(message)
+        elif self.is_open:
+            self.send_frame(message)
+
+    def send_data(
+        self, head: bytes, fd: int, offset: int, size: int, then: Callable[[int, Exception | None], object]
+    ) -> None:
+        """Send *head* and *size* bytes, at least one, of the file *fd* as one message; then call ``then(missing,
+        error)``, unless the connection has ended.
+
+        If the file has fewer bytes, or cannot be read, zeros stand in the message for those that are missing.
+        """
+        self._held = []
+        self.transport.write(head)
+        self.transport.send_file(fd, offset, size, partial(self._on_data_sent, size, then))
+
+    def _on_data_sent(
+        self, size: int, then: Callable[[int, Exception | None], object], sending: FileSending
+    ) -> None:
+        held, self._held = self._held, None
+        if isinstance(sending.error, TransportClosed):
+            return
+        missing = size - sending.sent
+        if missing:
+            self.transport.write(bytes(missing))
+        for message in held or ():
+            self.send(message)
+        then(missing, sending.error)
 
     def opened(self, sending: Sending) -> None:
         """*sending* can be offered, or cannot be opened: offer what is next, in the order of the files."""

@@ -22,6 +22,7 @@ The file is closed when neither the kernel nor a worker has it in hand.  Loop th
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reactor.errors import MessageMalformed, os_error_text
@@ -31,19 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from reactor.net.stream.sendfile import FileSender
     from reactor.service.upload.source import Source
     from reactor.service.workers import Workers
 
     class Link(Protocol):
         """What a file needs of its connection."""
 
-        sender: FileSender
         workers: Workers
         data_bytes: int
         is_open: bool
 
         def send(self, message: bytes) -> None: ...
+        def send_data(
+            self, head: bytes, fd: int, offset: int, size: int, then: Callable[[int, Exception | None], object]
+        ) -> None: ...
         def opened(self, sending: Sending) -> None: ...
         def moved(self) -> None: ...
         def turn_over(self) -> None: ...
@@ -184,8 +186,8 @@ class Sending:
         left = self.source.size - self.sent
         if self.state is State.SENDING and left and self._is_unchanged():
             size = min(left, self._link.data_bytes)
-            self._link.sender.write(messages.data_head(self.number, size))
-            self._link.sender.send_file(self.source.fd, self.sent, size, lambda *short: self._on_sent(size, *short))
+            head = messages.data_head(self.number, size)
+            self._link.send_data(head, self.source.fd, self.sent, size, partial(self._on_sent, size))
             return
         self._has_turn = False
         if self.state in SETTLED:
@@ -195,10 +197,9 @@ class Sending:
             self._hash_on()
         self._link.turn_over()
 
-    def _on_sent(self, size: int, missing: int, error: OSError | None) -> None:
+    def _on_sent(self, size: int, missing: int, error: Exception | None) -> None:
         if missing:
-            self._link.sender.write(bytes(missing))
-            why = os_error_text(error) if error is not None else "it is shorter than it was"
+            why = os_error_text(error) if isinstance(error, OSError) else error or "it is shorter than it was"
             self.give_up(f"it cannot be read: {why}")
         else:
             self.sent += size

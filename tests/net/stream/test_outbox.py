@@ -28,17 +28,35 @@ def collect(outbox: Outbox, *pieces: bytes) -> None:
             outbox.add(piece if outbox.codec is None else outbox.codec.encode(piece))
 
 
+class File:
+    """Stands for a file that is sent; an outbox never looks into it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
+def content_of(entry: Any) -> bytes:
+    """Return the bytes that an entry of ``files`` comes to."""
+    return entry.content if isinstance(entry, File) else entry
+
+
 def waiting(outbox: Outbox) -> bytes:
     """Return all that waits, in order; only for looking: what was corked is pending afterwards."""
     outbox.settle()
-    return b"".join(outbox.pending or [])
+    return b"".join([*(outbox.pending or []), *map(content_of, outbox.files or [])])
 
 
 def check(outbox: Outbox) -> None:
-    """See that the invariant holds, and that what is pending is counted."""
+    """See that the invariants hold, and that what is pending, and what is behind a file, is counted."""
     assert outbox.room < 0 or (outbox.corked is not None and outbox.pending is None)
     assert outbox.pending_bytes == sum(map(len, outbox.pending or []))
-    assert outbox.pending != []
+    behind = [entry for entry in outbox.files or [] if isinstance(entry, bytes)]
+    assert outbox.behind_bytes == sum(map(len, behind))
+    if outbox.files is None:
+        assert outbox.pending != []
+    else:
+        assert outbox.pending is not None
+        assert isinstance(outbox.files[0], File)
 
 
 def test_there_is_room_only_while_it_is_corked() -> None:
@@ -181,24 +199,39 @@ def test_the_outbox_that_stands_for_none_has_no_room() -> None:
 STEPS = st.one_of(
     st.tuples(st.just("collect"), st.binary(max_size=200)),
     st.tuples(st.just("take"), st.integers(0, 500)),
-    st.tuples(st.sampled_from(["cork", "uncork", "settle", "succeed", "succeed raw"]), st.none()),
+    st.tuples(st.just("file"), st.binary(max_size=9)),
+    st.tuples(st.just("cancel"), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["cork", "uncork", "settle", "succeed", "succeed raw", "file is sent"]), st.none()),
 )
 
 
 @given(st.lists(STEPS, max_size=30))
 def test_bytes_leave_in_the_order_in_which_they_came_whatever_is_done(script: list[tuple[str, Any]]) -> None:
-    """Any mix of collecting, settling, sending in part, and changing the protocol: what left, and what waits, is
-    all that was ever put in, each piece framed by the codec of its time."""
-    outbox, left, want = Outbox(codec=CODEC), b"", b""
+    """Any mix of collecting, settling, sending in part, files, and changing the protocol: what left, and what
+    waits, is all that was ever put in, each piece framed by the codec of its time, without cancelled files."""
+    outbox, left, want = Outbox(codec=CODEC), b"", list[Any]()
     for word, detail in script:
+        files: list[Any] = [entry for entry in outbox.files or [] if isinstance(entry, File)]
         if word == "collect":
             collect(outbox, detail)
-            want += detail if outbox.codec is None else outbox.codec.encode(detail)
+            want.append(detail if outbox.codec is None else outbox.codec.encode(detail))
         elif word == "take":
             sent = min(detail, outbox.pending_bytes)
             if sent:
                 left += b"".join(outbox.pending or [])[:sent]
                 outbox.took(sent)
+        elif word == "file":
+            file: Any = File(b"<%s>" % detail)
+            outbox.add_file(file)
+            want.append(file)
+        elif word == "file is sent":
+            if files and not outbox.pending_bytes:
+                left += files[0].content
+                outbox.drop_file(files[0])
+        elif word == "cancel":
+            if detail < len(files):
+                outbox.drop_file(files[detail])
+                want.remove(files[detail])
         elif word == "cork":
             outbox.cork()
         elif word == "uncork":
@@ -210,4 +243,4 @@ def test_bytes_leave_in_the_order_in_which_they_came_whatever_is_done(script: li
         else:
             outbox = outbox.succeed(None if word == "succeed raw" else CODEC)
         check(outbox)
-    assert left + waiting(outbox) == want
+    assert left + waiting(outbox) == b"".join(map(content_of, want))

@@ -13,6 +13,7 @@ import signal
 import sys
 
 import reactor
+from reactor.ops import Ops
 from reactor.service.upload.client import UploadClient
 
 
@@ -33,20 +34,20 @@ class Counter:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DeadlyFiles:
-    """The module ``os`` as far as a sender asks for it."""
+class DeadlyOps(Ops):
+    """The operating system, which counts pieces of files."""
 
-    pread = staticmethod(os.pread)
+    __slots__ = ("_counter",)
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
 
-    def sendfile(self, out: int, fd: int, offset: int, count: int) -> int:
+    def sendfile(self, out_fd: int, in_fd: int, offset: int, count: int) -> int:
         """Send a piece, or half of it and die."""
         if self._counter.step():
-            os.sendfile(out, fd, offset, max(1, count // 2))
+            super().sendfile(out_fd, in_fd, offset, max(1, count // 2))
             self._counter.die()
-        return os.sendfile(out, fd, offset, count)
+        return super().sendfile(out_fd, in_fd, offset, count)
 
 
 class DeadlyClient(UploadClient):
@@ -64,8 +65,8 @@ class DeadlyClient(UploadClient):
 def main(port: str, last_step: str, *paths: str) -> None:
     """Send the files, or some of them."""
     counter = Counter(int(last_step))
-    with reactor.Reactor() as loop:
-        client = DeadlyClient(loop, paths, files=DeadlyFiles(counter))
+    with reactor.Reactor(ops=DeadlyOps(counter)) as loop:
+        client = DeadlyClient(loop, paths)
         client.counter = counter
         client.connect(("127.0.0.1", int(port)))
         loop.run_until(client)

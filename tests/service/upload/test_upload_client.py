@@ -12,6 +12,7 @@ import pytest
 
 import reactor
 from reactor.errors import MessageMalformed
+from reactor.ops import Ops
 from reactor.service.upload.sending import Outcome, State
 from reactor.testing.script import ORDINARY, Script
 from tests.service.upload.plain_server import Conversation, keep_everything, send, states
@@ -19,8 +20,8 @@ from tests.service.upload.plain_server import Conversation, keep_everything, sen
 CONTENT = b"".join(b"%07d\n" % number for number in range(40_000))
 
 
-class ScriptedFiles:
-    """The module ``os`` as far as a sender asks for it: each call of sendfile may do something else first."""
+class ScriptedFiles(Ops):
+    """The operating system; each call of sendfile may do something else first."""
 
     def __init__(self, *steps: Any) -> None:
         self.script = Script()
@@ -31,9 +32,7 @@ class ScriptedFiles:
         step = self.script.next("sendfile")
         if step is not ORDINARY:
             step()
-        return os.sendfile(*args)
-
-    pread = staticmethod(os.pread)
+        return super().sendfile(*args)
 
 
 @pytest.fixture
@@ -66,10 +65,12 @@ def test_the_same_bytes_arrive_when_they_are_read_instead_of_sent_by_the_kernel(
 ) -> None:
     """Where sendfile(2) does not work, or is not there."""
 
-    class Reader:
-        pread = staticmethod(os.pread)
+    class Reader(Ops):
+        def sendfile(self, *args: Any) -> int:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    _, server = send(loop, keep_everything, paths, files=Reader())
+    loop.shared.ops = Reader()
+    _, server = send(loop, keep_everything, paths)
     assert server.files == {"a": b"abc", "大文件": CONTENT, "empty": b""}
 
 
@@ -262,7 +263,8 @@ def test_a_file_that_waits_for_its_turn_is_given_up_when_it_is_refused(
 def test_a_file_that_shrinks_while_it_is_sent_is_given_up(loop: reactor.Reactor, paths: list[str]) -> None:
     """The message that was begun is filled up, so the files behind it arrive."""
     files = ScriptedFiles(ORDINARY, ORDINARY, ORDINARY, lambda: os.truncate(paths[1], 35_000))
-    client, server = send(loop, keep_everything, [paths[1], paths[0]], files=files)
+    loop.shared.ops = files
+    client, server = send(loop, keep_everything, [paths[1], paths[0]])
     assert server.files == {"a": b"abc"}
     first, second = client.outcomes()
     assert (first.state, second.state) == (State.FAILED, State.KEPT)
@@ -279,7 +281,8 @@ def test_a_file_that_changes_while_it_is_sent_is_given_up(loop: reactor.Reactor,
             file.write(b"x")
             os.utime(paths[1], ns=(1, 1))
 
-    client, server = send(loop, keep_everything, [paths[1], paths[0]], files=ScriptedFiles(ORDINARY, change))
+    loop.shared.ops = ScriptedFiles(ORDINARY, change)
+    client, server = send(loop, keep_everything, [paths[1], paths[0]])
     first, second = client.outcomes()
     assert (first.state, first.text, second.state) == (State.FAILED, "it changed while it was sent", State.KEPT)
     assert server.files == {"a": b"abc"}
@@ -295,7 +298,8 @@ def test_a_file_is_refused_when_other_bytes_were_sent_than_hashed(
         def sendfile(self, out: int, fd: int, offset: int, count: int) -> int:
             return os.write(out, b"?" * min(count, 1000))
 
-    client, server = send(loop, keep_everything, paths[1:2], files=Liar())
+    loop.shared.ops = Liar()
+    client, server = send(loop, keep_everything, paths[1:2])
     assert states(client) == [State.REFUSED]
     assert server.files == {}
 
@@ -306,7 +310,8 @@ def test_a_disk_error_gives_up_one_file(loop: reactor.Reactor, paths: list[str])
     def fail() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    client, server = send(loop, keep_everything, [paths[1], paths[0]], files=ScriptedFiles(ORDINARY, fail))
+    loop.shared.ops = ScriptedFiles(ORDINARY, fail)
+    client, server = send(loop, keep_everything, [paths[1], paths[0]])
     first, second = client.outcomes()
     assert (first.state, second.state) == (State.FAILED, State.KEPT)
     assert "EIO" in first.text

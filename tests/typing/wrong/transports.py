@@ -20,6 +20,8 @@ class Bytes(reactor.Protocol):
         self.transport.write(len(data))  # wrong: arg-type, reportArgumentType
         self.transport.flush()  # wrong: attr-defined, reportAttributeAccessIssue
         self.transport.close(True)  # wrong: call-arg, reportCallIssue
+        self.transport.send_file(data)  # wrong: arg-type, reportArgumentType
+        self.transport.send_file(0, on_done=self.transport.close)  # wrong: arg-type, reportArgumentType
         self.transprot.close()  # wrong: attr-defined, reportAttributeAccessIssue
 
 
