@@ -63,33 +63,43 @@ def delimiter_scanner(delimiter: bytes, limit: int, slack: int, ending: bytes) -
     """
 
     def scan(data: bytes, at: int, most: int) -> Scan:
-        start, size = at, len(data)
-        step = size if size - at <= most else SPLIT_BYTES
-        frames: list[bytes] = []
-        while len(frames) < most:
-            stop = min(at + step, size)
-            parts = data[at:stop].split(delimiter, most - len(frames))
-            at = stop - len(parts.pop())  # behind the last delimiter that counts
-            frames += parts
-            if stop == size:
-                break
-            if not parts:  # the frame is longer than what was split
-                stop = data.find(delimiter, at)
-                if stop < 0:
-                    break
-                frames.append(data[at:stop])
-                at = stop + len(delimiter)
-        verdict = MORE if len(frames) < most else FULL
-        if size - start > limit:  # or none of its parts can be longer
+        size = len(data) - at
+        if size <= most:  # there cannot be more frames than bytes
+            frames = data[at:].split(delimiter)
+            end, verdict = len(data) - len(frames.pop()), MORE  # the rest is b"" if the chunk ends with a delimiter
+        else:
+            frames, end = split_off(data, at, most, delimiter)
+            verdict = MORE if len(frames) < most else FULL
+        if size > limit:  # or none of its parts can be longer
             lawful = before_too_long(frames, limit)
-            if len(lawful) < len(frames) or (verdict == MORE and size - at > limit + slack):
+            if len(lawful) < len(frames) or (verdict == MORE and len(data) - end > limit + slack):
                 # Those before it are lawful frames, and are delivered; what is behind it is nobody's any more.
                 frames, verdict = lawful, UNTERMINATED
         if ending:
             frames = [frame + ending for frame in frames]
-        return frames, at, verdict, 0
+        return frames, end, verdict, 0
 
     return scan
+
+
+def split_off(data: bytes, at: int, most: int, delimiter: bytes) -> tuple[list[bytes], int]:
+    """Return what is before each *delimiter* from *at* on, but for no more than *most* of them, and where the last of
+    these ends.  Costs no more than to look at so much, however much is behind it."""
+    frames: list[bytes] = []
+    while len(frames) < most:
+        stop = min(at + SPLIT_BYTES, len(data))
+        parts = data[at:stop].split(delimiter, most - len(frames))
+        at = stop - len(parts.pop())
+        frames += parts
+        if stop == len(data):
+            break
+        if not parts:  # the frame is longer than what was split
+            stop = data.find(delimiter, at)
+            if stop < 0:
+                break
+            frames.append(data[at:stop])
+            at = stop + len(delimiter)
+    return frames, at
 
 
 def before_too_long(frames: list[bytes], limit: int) -> list[bytes]:
