@@ -11,6 +11,7 @@ typedef struct {
     size_t end;
     uint64_t value;
     int verdict;
+    size_t most;
     size_t length;
     size_t count;
     char program[...];
@@ -123,7 +124,7 @@ typedef struct {
     const pump_format *formats;
     size_t format_count;
     char *arena;
-    size_t room, share;
+    size_t room, share, frames;
     scan_cuts *cuts;
     pump_arrival *arrivals;
     int64_t *readiness;

@@ -21,11 +21,12 @@
 #define PUMP_CRUMB 4096
 
 /* Have the program cut data[0 .. size) as the format says; returns what the table of counts says of it. */
-static int64_t cut_arrival(const pump_format *format, const char *data, size_t size, scan_cuts *cuts)
+static int64_t cut_arrival(const pump_format *format, const char *data, size_t size, size_t frames, scan_cuts *cuts)
 {
     const size_t before = cuts->count; /* the program is one for all arrivals of the turn, and goes on counting */
 
     cuts->end = 0; /* for PUMP_RAW, which no scanner sees: all of it is left behind no frame */
+    cuts->most = before + frames;
     if (format->kind == PUMP_LENGTH)
         scan_on_length(&format->layout, data, size, cuts);
     else if (format->kind == PUMP_VARINT)
@@ -64,7 +65,8 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
     row->size = size >= 0 ? (int64_t)size : -(int64_t)errno;
     row->count = 0;
     if (size > 0) {
-        row->count = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->cuts);
+        row->count = cut_arrival(&place->formats[format], place->arena + *used, (size_t)size, place->frames,
+                                 place->cuts);
         *used += (size_t)size;
     }
     /* One piece is a frame, or bytes without a frame (a count of 0).  Python has a shorter loop for turns of these. */

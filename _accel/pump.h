@@ -62,14 +62,14 @@ typedef struct {
 /* Where things are put: arena[0 .. room) for bytes, `cuts` for the program, and tables with room for PUMP_EVENTS rows.
  * `uniform` is true if each arrival makes one piece.  A readiness is two numbers in a row: a descriptor and the events
  * that epoll told.  marks[fd] is the mark of each descriptor, of which none is `known` or more; of each at most `share`
- * bytes are received.  outgoing[0 .. outgoing_room) is where pump_send makes frames. */
+ * bytes are received, and at most `frames` frames cut.  outgoing[0 .. outgoing_room) is where pump_send makes frames. */
 typedef struct {
     const unsigned char *marks;
     size_t known;
     const pump_format *formats;
     size_t format_count;
     char *arena;
-    size_t room, share;
+    size_t room, share, frames;
     scan_cuts *cuts;
     pump_arrival *arrivals;
     int64_t *readiness;

@@ -83,7 +83,11 @@ static void cut_lengths(const scan_layout *layout, const char *data, size_t size
         stop(cuts, at, SCAN_TOO_LONG, 0);
         return;
     }
-    while (size - at >= header) {
+    while (cuts->count < cuts->most) {
+        if (size - at < header) {
+            stop(cuts, at, SCAN_MORE, header);
+            return;
+        }
         const uint64_t value = read_field(bytes + at + layout->offset, layout->size, layout->little);
 
         if (value < layout->low) {
@@ -106,7 +110,7 @@ static void cut_lengths(const scan_layout *layout, const char *data, size_t size
         cut(cuts, layout->strip, total - layout->strip);
         at += total;
     }
-    stop(cuts, at, SCAN_MORE, header);
+    stop(cuts, at, SCAN_FULL, 0);
 }
 
 void scan_length(const scan_layout *layout, const char *data, size_t size, size_t at, scan_cuts *cuts)
@@ -141,7 +145,11 @@ static void cut_varints(uint64_t limit, const char *data, size_t size, size_t at
 {
     const unsigned char *bytes = (const unsigned char *)data;
 
-    while (at < size) {
+    while (cuts->count < cuts->most) {
+        if (at >= size) {
+            stop(cuts, at, SCAN_MORE, 1);
+            return;
+        }
         const size_t left = size - at;
         uint64_t value;
         const size_t header = read_varint(bytes + at, left, &value);
@@ -169,7 +177,7 @@ static void cut_varints(uint64_t limit, const char *data, size_t size, size_t at
         cut(cuts, header, (size_t)value);
         at += header + (size_t)value;
     }
-    stop(cuts, at, SCAN_MORE, 1);
+    stop(cuts, at, SCAN_FULL, 0);
 }
 
 void scan_varint(uint64_t limit, const char *data, size_t size, size_t at, scan_cuts *cuts)
@@ -218,7 +226,11 @@ void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t si
     size_t comma = 0; /* the one behind the frame before: it is skipped together with the next head */
 
     begin(cuts);
-    while (at < size) {
+    while (cuts->count < cuts->most) {
+        if (at >= size) {
+            stop(cuts, at, SCAN_MORE, 1);
+            return;
+        }
         const size_t left = size - at;
         const head found = read_head(bytes + at, left, digits < 18 ? digits : 18);
 
@@ -247,5 +259,5 @@ void scan_netstring(uint64_t limit, unsigned digits, const char *data, size_t si
         comma = 1;
         at += found.size + length + 1;
     }
-    stop(cuts, at, SCAN_MORE, 1);
+    stop(cuts, at, SCAN_FULL, 0);
 }

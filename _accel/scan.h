@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 enum {
-    SCAN_FULL = -1,           /* the program has no room for another frame: run it, then scan on from `end` */
+    SCAN_FULL = -1,           /* no room for another frame, or `most` of them are cut: run it, then scan on from `end` */
     SCAN_MORE = 0,            /* bytes are missing; `value` counts how many are needed from `end` on */
     SCAN_TOO_LONG = 1,        /* `value` is what the length says */
     SCAN_TOO_SHORT = 2,       /* the same */
@@ -43,6 +43,7 @@ typedef struct {
     size_t end;       /* position in `data` behind the last complete frame */
     uint64_t value;   /* what the verdict says it is */
     int verdict;      /* one of the enumeration above */
+    size_t most;      /* in: how many frames the program may cut in all */
     size_t length;    /* bytes of the program; it is not terminated by a NUL */
     size_t count;     /* frames that it cuts */
     char program[SCAN_PROGRAM_SIZE];
@@ -69,7 +70,7 @@ void scan_on_varint(uint64_t limit, const char *data, size_t size, scan_cuts *cu
 /* Take the next `count` bytes as they are.  The program must have room, see scan_has_room. */
 void scan_on_rest(size_t count, scan_cuts *cuts);
 
-/* Is there room for a frame, and for what is left behind it? */
+/* Is there room in the program for a frame, and for what is left behind it? */
 int scan_has_room(const scan_cuts *cuts);
 
 #endif

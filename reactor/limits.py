@@ -18,15 +18,11 @@ SCRATCH_BYTES = 256 * 1024
 #: others have theirs: what has begun is better finished while its memory is near.  libuv reads up to 2 MiB.
 TURN_BYTES = 1024 * 1024
 
-#: Frames that one stream delivers in one turn before the others have theirs, and seconds that it may take for them:
-#: a segment holds ten thousand empty frames, and a handler may cost milliseconds.
+#: Frames that are cut of one arrival, and that one stream delivers, in one turn before the others have theirs, and
+#: seconds that it may take to deliver them: a segment holds a hundred thousand empty frames, and a handler may cost
+#: milliseconds.
 TURN_FRAMES = 1024
 STREAM_SECONDS = 0.0002
-
-#: Frames in one arrival from which a stream receives only so many bytes at once, until an arrival holds fewer: to
-#: cut a segment of empty frames costs more than to deliver a turn's share of them.
-CROWDED_FRAMES = 256
-CROWDED_BYTES = 4 * 1024
 
 #: Where the pump receives for all streams of a turn; what does not fit is received by each stream itself.
 ARENA_BYTES = 1024 * 1024

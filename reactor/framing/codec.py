@@ -10,7 +10,8 @@ most one incomplete frame.  The life of a decoder, as a grammar::
 **Idea.**  ``feed`` is a template method: join what was held with what came, let the scanner cut it (one call for
 the whole chunk, never one per frame), keep the rest.  A format supplies a scanner and an encoder, nothing more.
 
-**Invariant.**  Between two calls a codec holds less than one frame and never a byte that it knows to be wrong.
+**Invariant.**  Between two calls a codec holds less than one frame and never a byte that it knows to be wrong; but
+if it was told how many frames a call may return at most (``most``), it holds what is behind these as it came.
 The frames do not depend on how the stream was cut into chunks, nor on which scanner cut it.
 
 Rejected: a callback per frame (the caller could not batch, and could close the codec under its own loop), and
@@ -24,8 +25,8 @@ from abc import ABC, abstractmethod
 
 from reactor.arguments import not_iterable
 from reactor.errors import FrameTooLong, FrameTruncated, FramingError, OptionError
-from reactor.framing.partial import Broken, Partial, no_room
-from reactor.framing.seam import FAULTS, Payload, Scanner, Wire
+from reactor.framing.partial import Broken, Partial, Uncut, no_room
+from reactor.framing.seam import ALL, FAULTS, FULL, Payload, Scanner, Wire
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -64,7 +65,7 @@ class Codec(ABC):
     a template may be shared by any number of threads, because ``fresh`` only reads it.
     """
 
-    __slots__ = ("_scan", "_spares", "max_frame_length", "partial")
+    __slots__ = ("_scan", "_spares", "max_frame_length", "most", "partial")
 
     #: The attributes that ``fresh`` hands on.  A subclass that adds settings lists them in its own tuple.
     settings: ClassVar[tuple[str, ...]] = ("_scan", "_spares", "max_frame_length")
@@ -76,7 +77,9 @@ class Codec(ABC):
     def __init__(self, scan: Scanner, max_frame_length: int) -> None:
         self._scan = scan
         #: What is held of an incomplete frame, or the fault that has ended the stream; None between two frames.
-        self.partial: Partial | Broken | None = None
+        self.partial: Partial | Broken | Uncut | None = None
+        #: How many frames one ``feed`` of this decoder may return; see ``is_uncut``.
+        self.most = ALL
         self._spares = []
         self.max_frame_length = max_frame_length
 
@@ -88,6 +91,7 @@ class Codec(ABC):
         kind = type(self)
         twin = kind.__new__(kind)
         twin.partial = None
+        twin.most = ALL
         for name in kind.settings:
             setattr(twin, name, getattr(self, name))
         return twin
@@ -99,6 +103,16 @@ class Codec(ABC):
         """Whether the next byte is the first of a frame: nothing is held, and no fault has ended the stream."""
         return self.partial is None
 
+    @property
+    def is_uncut(self) -> bool:
+        """Whether the last call returned ``most`` frames and left what is behind them: ``feed(b"")`` goes on there,
+        and has to be called until this is false before ``feed_eof`` is."""
+        return type(self.partial) is Uncut
+
+    def postpone(self, data: bytes) -> None:
+        """Take *data*, which begins with a frame, and leave it uncut."""
+        self.partial = Uncut(data, 0)
+
     def feed(self, data: Payload) -> list[bytes]:
         """Take *data* and return the frames that it completes, in order, as bytes; often none, often many.
 
@@ -108,14 +122,18 @@ class Codec(ABC):
         frames that this call had completed before the fault: they are valid.  From then on every call raises the
         same error with no frames.
         """
+        at = 0
         if self.partial is not None or type(data) is not bytes:
-            data = self._gathered(data)
+            data, at = self._gathered(data)
             if not data:
                 return []
-        frames, end, verdict, value = self._scan(data)
+        frames, end, verdict, value = self._scan(data, at, self.most)
         if verdict:
-            self._refuse(frames, verdict, value)
-        if end != len(data):  # the last frame is not whole: its start is all that is kept
+            if verdict != FULL:
+                self._refuse(frames, verdict, value)
+            if end != len(data):
+                self.partial = Uncut(data, end)
+        elif end != len(data):  # the last frame is not whole: its start is all that is kept
             self.partial = self._held(data[end:], value)
         return frames
 
@@ -130,6 +148,7 @@ class Codec(ABC):
         if isinstance(partial, Broken):
             self.partial = partial
             partial.add(b"")
+        assert isinstance(partial, Partial)
         return self._last(partial)
 
     @property
@@ -221,16 +240,21 @@ class Codec(ABC):
 
     # -- the slow half of feed ---------------------------------------------------------------------------------
 
-    def _gathered(self, data: Payload) -> bytes:
-        """Return what is held with *data* behind it if that is worth a look, else keep it and return nothing."""
+    def _gathered(self, data: Payload) -> tuple[bytes, int]:
+        """Return what is held with *data* behind it, and where it begins, if that is worth a look; else keep it and
+        return nothing."""
         data = flat_bytes(data)
-        if self.partial is None:
-            return data
-        joined = self.partial.add(data)
+        partial = self.partial
+        if partial is None:
+            return data, 0
+        if isinstance(partial, Uncut):
+            self.partial = None
+            return partial.followed_by(data)
+        joined = partial.add(data)
         if joined is None:
-            return b""
+            return b"", 0
         self.partial = None
-        return joined
+        return joined, 0
 
     def _refuse(self, frames: list[bytes], verdict: int, value: int) -> NoReturn:
         kind, text = FAULTS[verdict]

@@ -23,11 +23,14 @@ from reactor.arguments import not_iterable
 from reactor.errors import FrameMalformed, OptionError
 from reactor.framing.codec import ONLY_BYTES, Codec, checked_limit, flat_bytes
 from reactor.framing.partial import Partial
-from reactor.framing.seam import MORE, UNTERMINATED, Payload, Scan, Scanner
+from reactor.framing.seam import FULL, MORE, UNTERMINATED, Payload, Scan, Scanner
 from reactor.limits import MAX_FRAME_LENGTH
 
 #: Payloads below which ``encode_many`` is faster as a loop over ``encode``.
 FEW = 4
+
+#: Bytes that are split at once where they may hold more frames than are wanted: what is behind those is copied.
+SPLIT_BYTES = 16 * 1024
 
 
 class Unterminated(Partial):
@@ -60,13 +63,17 @@ def delimiter_scanner(delimiter: bytes, limit: int, slack: int, ending: bytes) -
     An unfinished one may have *slack* bytes more, the start of a delimiter.  *ending* is put back behind each.
     """
 
-    def scan(data: bytes) -> Scan:
-        frames = data.split(delimiter)
-        rest = frames.pop()  # behind the last delimiter: b"" if the chunk ends with one
-        end, verdict = len(data) - len(rest), MORE
-        if len(data) > limit:  # or none of its parts can be longer
+    def scan(data: bytes, at: int, most: int) -> Scan:
+        size = len(data) - at
+        if size <= most:  # there cannot be more frames than bytes
+            frames = data[at:].split(delimiter)
+            end, verdict = len(data) - len(frames.pop()), MORE  # the rest is b"" if the chunk ends with a delimiter
+        else:
+            frames, end = split_off(data, at, most, delimiter)
+            verdict = MORE if len(frames) < most else FULL
+        if size > limit:  # or none of its parts can be longer
             lawful = before_too_long(frames, limit)
-            if len(lawful) < len(frames) or len(rest) > limit + slack:
+            if len(lawful) < len(frames) or (verdict == MORE and len(data) - end > limit + slack):
                 # Those before it are lawful frames, and are delivered; what is behind it is nobody's any more.
                 frames, verdict = lawful, UNTERMINATED
         if ending:
@@ -74,6 +81,26 @@ def delimiter_scanner(delimiter: bytes, limit: int, slack: int, ending: bytes) -
         return frames, end, verdict, 0
 
     return scan
+
+
+def split_off(data: bytes, at: int, most: int, delimiter: bytes) -> tuple[list[bytes], int]:
+    """Return what is before each *delimiter* from *at* on, but for no more than *most* of them, and where the last
+    of these ends.  Costs no more than to look at so much, however much is behind it."""
+    frames: list[bytes] = []
+    while len(frames) < most:
+        stop = min(at + SPLIT_BYTES, len(data))
+        parts = data[at:stop].split(delimiter, most - len(frames))
+        at = stop - len(parts.pop())
+        frames += parts
+        if stop == len(data):
+            break
+        if not parts:  # the frame is longer than what was split
+            stop = data.find(delimiter, at)
+            if stop < 0:
+                break
+            frames.append(data[at:stop])
+            at = stop + len(delimiter)
+    return frames, at
 
 
 def before_too_long(frames: list[bytes], limit: int) -> list[bytes]:
@@ -88,11 +115,11 @@ def line_scanner(limit: int) -> Scanner:
     # One byte more than the limit: it may be the CR of the ending, and is judged again without it.
     by_feed = delimiter_scanner(b"\n", limit + 1, 0, b"")
 
-    def scan(data: bytes) -> Scan:
-        lines, end, verdict, value = by_feed(data)
-        if b"\r" in data:
+    def scan(data: bytes, at: int, most: int) -> Scan:
+        lines, end, verdict, value = by_feed(data, at, most)
+        if data.find(b"\r", at, end) >= 0:
             lines = [line.removesuffix(b"\r") for line in lines]
-        if len(data) > limit:
+        if end - at > limit:
             lawful = before_too_long(lines, limit)
             if len(lawful) < len(lines):
                 return lawful, end, UNTERMINATED, 0

@@ -10,17 +10,18 @@ from struct import Struct
 
 from reactor.errors import FrameMalformed
 from reactor.framing.codec import Codec, checked_limit, flat_bytes
-from reactor.framing.seam import MORE, Payload, Scan, Scanner
+from reactor.framing.seam import FULL, MORE, Payload, Scan, Scanner
 
 
 def fixed_scanner(size: int) -> Scanner:
     """Return a scanner for frames of *size* bytes; it never finds a fault, because every byte is lawful."""
     records = Struct(f"{size}s").iter_unpack
 
-    def scan(data: bytes) -> Scan:
-        end = len(data) - len(data) % size
-        whole = data if end == len(data) else memoryview(data)[:end]
-        return [frame for (frame,) in records(whole)], end, MORE, size
+    def scan(data: bytes, at: int, most: int) -> Scan:
+        count = min((len(data) - at) // size, most)
+        end = at + count * size
+        whole = data if end - at == len(data) else memoryview(data)[at:end]
+        return [frame for (frame,) in records(whole)], end, MORE if count < most else FULL, size
 
     return scan
 

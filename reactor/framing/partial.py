@@ -5,6 +5,7 @@ other states are small objects with the same methods, so the codec never asks wh
 
     Partial   some bytes of a frame whose total size is known, or of a header whose least size is known
     Broken    the peer broke the format; whatever arrives now raises the same error again
+    Uncut     there was more in a chunk than one call may return, and nobody has looked at the rest of it yet
 
 **Invariant:** ``len(partial) < partial.need``.  As long as that holds nobody looks at the bytes again, so a peer
 that drips one byte at a time costs linear time: each byte is appended once and scanned once.
@@ -163,6 +164,32 @@ class Partial:
                 return None
             data = data[len(part) :]
         return b"".join((memoryview(self._buffer)[: self._filled], data))
+
+
+class Uncut:
+    """The bytes of a chunk from *at* on.  They stay where they are: to move them for each share would cost as much
+    as there are shares."""
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data = data
+        self.at = at
+
+    def __len__(self) -> int:
+        return len(self.data) - self.at
+
+    def followed_by(self, data: bytes) -> tuple[bytes, int]:
+        """Return all bytes with *data* behind them, and where they begin."""
+        return (self.data[self.at :] + data, 0) if data else (self.data, self.at)
+
+    def vacancy(self) -> None:
+        """Return None: there is something to look at first."""
+        return None
+
+    def advance(self, size: int) -> NoReturn:
+        """Raise UsageError: no room was lent."""
+        raise no_room()
 
 
 class Broken:

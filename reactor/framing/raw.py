@@ -11,9 +11,9 @@ from reactor.framing.codec import LARGEST_LIMIT, Codec, flat_bytes
 from reactor.framing.seam import MORE, Payload, Scan
 
 
-def scan_raw(data: bytes) -> Scan:
+def scan_raw(data: bytes, at: int, most: int) -> Scan:
     """Return all of *data* as one frame, and none if it is empty."""
-    return [data] if data else [], len(data), MORE, 0
+    return [data[at:]] if len(data) > at else [], len(data), MORE, 0
 
 
 class Raw(Codec):

@@ -25,7 +25,7 @@ from struct import Struct
 
 from reactor._accel import ffi, lib
 from reactor.framing import scanner_pure
-from reactor.framing.seam import Layout, Packer, Payload, Scan, Scanner
+from reactor.framing.seam import FULL, Layout, Packer, Payload, Scan, Scanner
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The declarations that this file was written for, see ``_accel/build.py``.
-INTERFACE = 8
+INTERFACE = 9
 
 if INTERFACE != lib.REACTOR_ACCEL_INTERFACE:
     raise ImportError(
@@ -43,9 +43,6 @@ if INTERFACE != lib.REACTOR_ACCEL_INTERFACE:
     )
 
 NAME = "native"
-
-#: SCAN_FULL of ``_accel/scan.h``: the program is full, there is more to scan.
-FULL = -1
 
 #: Frames from which the call into C is repaid.
 MANY = 8
@@ -61,18 +58,20 @@ def scanner_in_c(function: Callable[..., None], *settings: Any) -> Scanner:
     """Return a scanner that calls ``function(*settings, data, size, at, cuts)``."""
     new, unpack = ffi.new, ffi.unpack
 
-    def scan(data: bytes) -> Scan:
+    def scan(data: bytes, at: int, most: int) -> Scan:
         try:
             cuts = _spare.pop()
         except IndexError:  # asking first whether there is one would leave time for another thread to take it
             cuts = new("scan_cuts *")
         size = len(data)
-        function(*settings, data, size, 0, cuts)  # without the GIL: other threads run meanwhile
+        cuts.most = most
+        function(*settings, data, size, at, cuts)  # without the GIL: other threads run meanwhile
         # What C has written is a struct format such as "4x5s4x7s": skip a header, take a frame.  So one call of
         # unpack makes all frames, and C need not know what a Python object is.
-        frames = list(Struct(unpack(cuts.program, cuts.length)).unpack_from(data)) if cuts.length else []
-        while cuts.verdict == FULL:
+        frames = list(Struct(unpack(cuts.program, cuts.length)).unpack_from(data, at)) if cuts.length else []
+        while cuts.verdict == FULL and len(frames) < most:  # it is the program that is full
             at = cuts.end
+            cuts.most = most - len(frames)
             function(*settings, data, size, at, cuts)
             frames += Struct(unpack(cuts.program, cuts.length)).unpack_from(data, at)
         found = frames, cuts.end, cuts.verdict, cuts.value
@@ -100,11 +99,12 @@ def length_scanner(layout: Layout) -> Scanner:
     read = scanner_pure.length_reader(layout.offset, layout.size, layout.order)
     extra, several = layout.extra, MANY * (layout.offset + layout.size)
 
-    def scan(data: bytes) -> Scan:
-        if len(data) < several or len(data) < MANY * (read(data)[0] + extra):
-            return scan_few(data)
-        found = scan_many(data)
-        if found[2]:
+    def scan(data: bytes, at: int, most: int) -> Scan:
+        size = len(data) - at
+        if size < several or size < MANY * (read(data, at)[0] + extra):
+            return scan_few(data, at, most)
+        found = scan_many(data, at, most)
+        if found[2] > 0:
             frames, end, _verdict, value = found
             return frames, end, *layout.verdict(value)
         return found
@@ -115,7 +115,11 @@ def length_scanner(layout: Layout) -> Scanner:
 def varint_scanner(limit: int) -> Scanner:
     """Return a scanner for frames of at most *limit* bytes behind an unsigned LEB128 length."""
     scan_few, scan_many = scanner_pure.varint_scanner(limit), scanner_in_c(lib.scan_varint, limit)
-    return lambda data: scan_few(data) if len(data) < MANY_BYTES else scan_many(data)
+
+    def scan(data: bytes, at: int, most: int) -> Scan:
+        return (scan_few if len(data) - at < MANY_BYTES else scan_many)(data, at, most)
+
+    return scan
 
 
 def netstring_scanner(limit: int) -> Scanner:

@@ -10,10 +10,11 @@ Read next: ``scanner_accel``.
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, repeat
 from struct import Struct
 
 from reactor.framing.seam import (
+    FULL,
     MORE,
     NO_COMMA,
     NOT_A_LENGTH,
@@ -60,12 +61,14 @@ def length_scanner(layout: Layout) -> Scanner:
     low, high, extra, strip = layout.low, layout.high, layout.extra, layout.strip
     header = layout.offset + layout.size
 
-    def scan(data: bytes) -> Scan:
+    def scan(data: bytes, at: int, most: int) -> Scan:
         frames: list[bytes] = []
         append = frames.append
-        at, end = 0, len(data)
+        end = len(data)
         last = end - header  # the last place where a whole header fits
-        while at <= last:
+        for _ in repeat(None, most):
+            if at > last:
+                return frames, at, MORE, header
             (value,) = read(data, at)
             # Judged before anything is kept of it: a length of 4 GiB costs its peer four bytes to write.
             if not low <= value <= high:
@@ -76,7 +79,7 @@ def length_scanner(layout: Layout) -> Scanner:
                 return frames, at, MORE, value + extra
             append(data[at + strip : stop])
             at = stop
-        return frames, at, MORE, header
+        return frames, at, FULL, 0
 
     return scan
 
@@ -95,11 +98,13 @@ def length_head(size: int, order: str, bias: int) -> Callable[[int], bytes]:
 def varint_scanner(limit: int) -> Scanner:
     """Return a scanner for frames of at most *limit* bytes behind an unsigned LEB128 length."""
 
-    def scan(data: bytes) -> Scan:
+    def scan(data: bytes, at: int, most: int) -> Scan:
         frames: list[bytes] = []
         append = frames.append
-        at, end = 0, len(data)
-        while at < end:
+        end = len(data)
+        for _ in repeat(None, most):
+            if at >= end:
+                return frames, at, MORE, 1
             value, begin = data[at], at + 1
             if value >= 0x80:  # the top bit says that more bytes follow; most lengths have none
                 value, begin, verdict = read_varint(data, at)
@@ -112,7 +117,7 @@ def varint_scanner(limit: int) -> Scanner:
                 return frames, at, MORE, stop - at
             append(data[begin:stop])
             at = stop
-        return frames, at, MORE, 1
+        return frames, at, FULL, 0
 
     return scan
 
@@ -151,11 +156,13 @@ def netstring_scanner(limit: int) -> Scanner:
     """Return a scanner for netstrings of at most *limit* payload bytes."""
     digits = len(str(limit))
 
-    def scan(data: bytes) -> Scan:
+    def scan(data: bytes, at: int, most: int) -> Scan:
         frames: list[bytes] = []
         append = frames.append
-        at, end = 0, len(data)
-        while at < end:
+        end = len(data)
+        for _ in repeat(None, most):
+            if at >= end:
+                return frames, at, MORE, 1
             colon = data.find(b":", at, at + digits + 1)
             number = data[at:colon]
             # isdigit() of bytes knows only 0x30 to 0x39; int() alone would take signs, spaces and underscores.
@@ -171,7 +178,7 @@ def netstring_scanner(limit: int) -> Scanner:
                 return frames, at, NO_COMMA, size
             append(data[colon + 1 : stop - 1])
             at = stop
-        return frames, at, MORE, 1
+        return frames, at, FULL, 0
 
     return scan
 

@@ -8,10 +8,11 @@ specification, ``scanner_accel`` does the same in C.  Both offer functions of th
     netstring_scanner(limit)    frames written as ``5:hello,``
     packer(size, order, bias)   the way back: many payloads, each behind its length, in one byte string
 
-A **scanner** is a function ``scan(data) -> (frames, end, verdict, value)``.  *data* is bytes that begin at the
-start of a frame.  *frames* are all complete frames in order, *end* is the position behind the last of them, and the
-verdict says why the scan stopped there:
+A **scanner** is a function ``scan(data, at, most) -> (frames, end, verdict, value)``.  *data* is bytes, and *at* is
+where a frame starts in them.  *frames* are all complete frames from there on, in order, but not more than *most*;
+*end* is the position behind the last of them, and the verdict says why the scan stopped there:
 
+    FULL          *most* frames were cut; nobody has looked at what is behind them
     MORE          bytes are missing; *value* is how many bytes, counted from *end*, are needed to get any further
                   (more than are there).  If *end* is the end of *data*, nothing has begun, *value* means nothing.
     another one   the bytes at *end* can never become a frame; *value* is what the header said, if it said anything.
@@ -25,15 +26,20 @@ The numbers of the verdicts are also in ``_accel/scan.h``: change both together.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from reactor.errors import FrameMalformed, FrameTooLong, FramingError
 
 Scan = tuple[list[bytes], int, int, int]
-Scanner = Callable[[bytes], Scan]
+Scanner = Callable[[bytes, int, int], Scan]
 Payload = bytes | bytearray | memoryview
 Packer = Callable[[Sequence[Payload], list[int]], bytes]
 
+#: As *most*: all frames that there are.
+ALL = sys.maxsize
+
+FULL = -1
 MORE = 0
 TOO_LONG = 1
 TOO_SHORT = 2

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from reactor.arguments import not_iterable, shown
 from reactor.errors import ArgumentError, FramingError, PayloadRefused
 from reactor.framing.codec import ONLY_BYTES
-from reactor.limits import JOIN_BYTES
+from reactor.limits import JOIN_BYTES, TURN_FRAMES
 from reactor.net.stream.outbox import NO_OUTBOX, Outbox
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -179,8 +179,10 @@ class FramedProtocol(Protocol):
     def connection_made(self, transport: Stream, /) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
         self.transport = transport
-        self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
         self._decoder = self.codec.fresh()
+        self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
+        if self._link is transport:
+            self._decoder.most = TURN_FRAMES  # and it asks for the rest in the next turns, see cut_on
         #: Where payloads are put while the transport collects what leaves together, and it makes frames of them.
         self._outbox = self._link.outbox_for(self, self._decoder)
 
@@ -258,13 +260,24 @@ class FramedProtocol(Protocol):
     def cut_received(self, frames: list[bytes], rest: bytes) -> None:
         """What ``data_received`` does with bytes that the pump has cut already: *frames*, and the *rest* behind
         them, which is the start of another one, or of none."""
-        if rest:
+        if rest and len(frames) >= TURN_FRAMES:
+            self._decoder.postpone(rest)
+        elif rest:
             try:
                 frames += self._decoder.feed(rest)
             except FramingError as fault:
                 self._link.deliver_frames(self, frames + fault.frames, fault)
                 return
-        self._link.deliver_frames(self, frames)
+        self._deliver(frames)
+
+    def cut_on(self) -> None:
+        """Go on where cutting was left off: all frames of the turn's share have been delivered."""
+        try:
+            frames = self._decoder.feed(b"")
+        except FramingError as fault:
+            self._link.deliver_frames(self, fault.frames, fault)
+            return
+        self._deliver(frames)
 
     def large_frame_updated(self, size: int) -> None:
         """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""
@@ -282,9 +295,13 @@ class FramedProtocol(Protocol):
         if len(frames) == 1 and not self.is_batched:
             self.frame_received(frames[0])
         elif frames:
-            self._link.deliver_frames(self, frames)
+            self._deliver(frames)
         elif self._decoder.receive_buffer is not None:
             self._link.receive_into(LargeFrame(self))
+
+    def _deliver(self, frames: list[bytes]) -> None:
+        is_uncut = len(frames) >= TURN_FRAMES and self._decoder.is_uncut
+        self._link.deliver_frames(self, frames, None, is_uncut)
 
     def eof_received(self) -> bool | None:
         """The stream ends: in between two frames all is well, inside one the connection is given up."""
@@ -342,7 +359,11 @@ class ForeignLink:
         """A foreign transport goes on to call ``data_received``, and the codec copies."""
 
     def deliver_frames(
-        self, protocol: FramedProtocol, frames: list[bytes], fault: FramingError | None = None
+        self,
+        protocol: FramedProtocol,
+        frames: list[bytes],
+        fault: FramingError | None = None,
+        is_uncut: bool = False,
     ) -> None:
         """Hand all *frames* to *protocol* now, and give the connection up if there is a *fault* behind them."""
         if frames:

@@ -193,9 +193,9 @@ def test_each_byte_is_scanned_a_bounded_number_of_times_when_a_peer_drips(row: F
     stream = decoder.encode_many(row.payloads * 5)
     scan, seen = decoder._scan, []
 
-    def counting(data: bytes) -> tuple[list[bytes], int, int, int]:
-        seen.append(len(data))
-        return scan(data)
+    def counting(data: bytes, at: int, most: int) -> tuple[list[bytes], int, int, int]:
+        seen.append(len(data) - at)
+        return scan(data, at, most)
 
     decoder._scan = counting
     drive(decoder, pieces(stream, 1))

@@ -4,7 +4,8 @@ A connection may be received for by the pump or by the stream itself, turn by tu
 ready: a test that holds one of the two fixed tests a program that nobody runs.  So a script draws how many
 connections there are and how many of them speak in each turn, and at the *shipped* threshold the two ways take over
 from each other within one frame.  All else is drawn as well: formats, manners of protocols, where the peers cut
-their bytes, what protocols do in answer, watermarks, an idle timeout, and in one script of four the threshold.
+their bytes, what protocols do in answer, watermarks, an idle timeout, and in one script of four the threshold,
+and in one of three how many frames a turn may cut of one arrival: no script sends a thousand.
 
 A script follows from one integer.  The four ways are compared with a *model* (what was sent, cut by a codec of this
 file's own, and answered as the script says) and so with each other:
@@ -250,7 +251,9 @@ class Script:
         #: Shipped, in three scripts of four.
         self.threshold = dice.choice((-1, 0, 1, 2, 8, 100)) if dice.random() < 0.25 else None
         #: Drawn apart, so that what is recorded stays what it was.
-        self.is_tcp = random.Random(~seed).random() < 0.1
+        apart = random.Random(~seed)
+        self.is_tcp = apart.random() < 0.1
+        self.turn_frames = apart.choice((2, 2, 3, 5)) if apart.random() < 0.33 else None
         self.accel = {way: dice.choice(("auto", "pure")) if way != "pump" else "auto" for way in WAYS}
         for part in self.parts:
             for word, other in part.reactions:
@@ -759,11 +762,11 @@ def settings(script: Script, way: str) -> Iterator[str]:
         patch.delenv("REACTOR_SELECTOR", raising=False)
         patch.setenv("REACTOR_PUMP", pump)
         patch.setenv("REACTOR_ACCEL", script.accel[way])
-        if script.threshold is not None:
-            reactor.Reactor(selector).close()  # what has a threshold is loaded by the first of its kind
+        reactor.Reactor(selector).close()  # what has a bound is loaded by the first of its kind
+        for bound, value in (("PUMP_FEW", script.threshold), ("TURN_FRAMES", script.turn_frames)):
             for name, module in list(sys.modules.items()):
-                if name.startswith("reactor.") and "PUMP_FEW" in vars(module):
-                    patch.setattr(module, "PUMP_FEW", script.threshold)
+                if value is not None and name.startswith("reactor.") and bound in vars(module):
+                    patch.setattr(module, bound, value)
         yield selector
 
 

@@ -139,6 +139,7 @@ static void look_at(stream *streams, const pump_place *place)
             continue;
         }
         demand((size_t)size <= place->share && start + (size_t)size <= place->room, "it stays in its place");
+        demand((count > 0 ? count : -count) <= (int64_t)place->frames, "no more frames are cut than are wanted");
         pieces += (size_t)(count > 0 ? count : 1 - count);
         uniform &= count == 0 || count == 1;
         for (int id = 0; id < STREAMS; id++)
@@ -179,6 +180,7 @@ static void wait_once(stream *streams, int epoll_fd)
     int was_ready[STREAMS];
     pump_place place = {.marks = marks, .known = known, .formats = formats, .format_count = 1 + below(FORMATS),
                         .arena = exact(room), .room = room, .share = 1 + below(2 * LARGEST),
+                        .frames = 1 + below(below(2) ? 5 : 100),
                         .cuts = exact(sizeof(scan_cuts)), .arrivals = exact(4 * row), .readiness = exact(2 * row)};
 
     for (size_t i = 0; i < known; i++)

@@ -216,13 +216,15 @@ static size_t compare_program(const format *form, const char *data, size_t size,
     return at;
 }
 
-static void compare_scan(const format *form, const char *data, size_t size, scan_cuts *cuts)
+static void compare_scan(const format *form, const char *data, size_t size, size_t most, scan_cuts *cuts)
 {
     size_t at = 0;
 
+    cuts->most = most;
     for (;;) {
         scan(form, data, size, at, cuts);
         const size_t next = compare_program(form, data, size, at, cuts);
+        EXPECT(cuts->count <= most && (cuts->count < most || cuts->verdict == SCAN_FULL));
         if (cuts->verdict != SCAN_FULL)
             break;
         EXPECT(next > at);
@@ -337,7 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     scan_cuts *cuts = malloc(sizeof *cuts);
 
     EXPECT(cuts != NULL);
-    compare_scan(&form, data, in.left, cuts);
+    compare_scan(&form, data, in.left, bytes[0] < 128 ? SIZE_MAX : bytes[0] % 5 + 1u, cuts);
     free(cuts);
     free(data);
     return 0;

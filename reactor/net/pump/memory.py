@@ -18,7 +18,7 @@ from array import array
 
 from reactor.framing.scanner import native_backend
 from reactor.framing.seam import RAW, UNKNOWN
-from reactor.limits import ARENA_BYTES, SCRATCH_BYTES
+from reactor.limits import ARENA_BYTES, SCRATCH_BYTES, TURN_FRAMES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -49,7 +49,8 @@ class PumpMemory:
         self._ffi, self._lib = ffi, lib
         #: Pointers, by the names of what points there: memory of C's does not hold references.
         self._lent: dict[str, Any] = {}
-        self.place = ffi.new("pump_place *", {"room": ARENA_BYTES, "share": SCRATCH_BYTES, "format_count": 1})
+        bounds = {"room": ARENA_BYTES, "share": SCRATCH_BYTES, "frames": TURN_FRAMES}
+        self.place = ffi.new("pump_place *", {**bounds, "format_count": 1})
         self.arena = self.lend("arena", "char[]", bytearray(ARENA_BYTES))
         #: The program that cuts the arena.
         self.cuts = self.place.cuts = ffi.new("scan_cuts *")

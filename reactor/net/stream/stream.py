@@ -40,8 +40,6 @@ from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import (
     CORK_BYTES,
-    CROWDED_BYTES,
-    CROWDED_FRAMES,
     SCRATCH_BYTES,
     STREAM_SECONDS,
     TURN_BYTES,
@@ -77,8 +75,8 @@ class Stream(Transport):
     """One open connection.  Made by the reactor's ``listen_*``, ``connect_*`` and ``adopt_stream``."""
 
     __slots__ = (
-        "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_crowded", "_is_due",
-        "_is_writing", "_pace", "outbox",
+        "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_due", "_is_writing", "_pace",
+        "outbox",
     )  # fmt: skip
 
     def __init__(
@@ -106,8 +104,6 @@ class Stream(Transport):
         self._pace = FIRST_FRAMES
         #: ``_go_on`` will be called in the next turn.
         self._is_due = False
-        #: The last arrival held many frames, or more than this stream's share of a turn.
-        self._is_crowded = False
         #: The kernel refused something, and its writability is waited for.
         self._is_writing = False
 
@@ -184,7 +180,7 @@ class Stream(Transport):
             key = self._shared.loop.registry.key_of(self.sock.fileno())
             if key is None or key.data.reader != self._on_readable:
                 return
-            if self._buffers is None and not self._is_crowded:
+            if self._buffers is None:
                 self._hinted_format = self._wanted_format()
                 pump.admit(key.fd, self, self._hinted_format)
             else:
@@ -202,10 +198,6 @@ class Stream(Transport):
             self._fill_buffers()
             return
         scratch = self._shared.scratch
-        was_crowded = self._is_crowded
-        if was_crowded:
-            # It has sent more frames than a turn has room for: take less of them, until they are few again.
-            scratch = scratch[:CROWDED_BYTES]
         try:
             size = self.sock.recv_into(scratch)
         except (BlockingIOError, InterruptedError):
@@ -217,12 +209,9 @@ class Stream(Transport):
             self._note_arrival(0)
             self._on_eof()
             return
-        self._is_crowded = False
         self.arrived(scratch[:size].tobytes())
         if size == SCRATCH_BYTES:
             self._fill_buffers()
-        if was_crowded and not self._is_crowded:
-            self._advise_pump()
 
     def _fill_buffers(self) -> None:
         """Receive into buffers of the protocol's, as long as they are filled, up to ``TURN_BYTES``."""
@@ -418,17 +407,18 @@ class Stream(Transport):
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def deliver_frames(self, protocol: Any, frames: list[bytes], fault: FramingError | None = None) -> None:
+    def deliver_frames(
+        self, protocol: Any, frames: list[bytes], fault: FramingError | None = None, is_uncut: bool = False
+    ) -> None:
         """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last
-        of them the peer has broken the format, if there is a *fault*."""
+        of them the peer has broken the format, if there is a *fault*; or there are more, which have yet to be cut:
+        then *protocol* is asked to ``cut_on`` in a later turn."""
         if self._held is not None:
-            self._hold(partial(self._deliver, partial(self.deliver_frames, protocol), frames, fault))
+            self._hold(self._rest_of(protocol, frames, fault, is_uncut))
             return
         size, done = len(frames), 0
         is_batched = protocol.is_batched
-        if size >= CROWDED_FRAMES:
-            self._is_crowded = True
-        elif is_batched and fault is None:
+        if is_batched and size < MOST_FRAMES and fault is None and not is_uncut:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
         clock, turn = self._shared.clock, self._shared.loop.registry.turn
@@ -458,24 +448,38 @@ class Stream(Transport):
                     self._pace = 2 * count
         except (KeyboardInterrupt, SystemExit):
             # It strikes in one frame, and the others are not lost for it.
-            self._hold_frames(protocol, list(pending), fault)
+            self._hold_frames(protocol, list(pending), fault, is_uncut)
             raise
         finally:
             self._delivering = None
-        if (done < size or self.is_halted or fault is not None) and self._shared.loop.registry.turn == turn:
-            self._after_part(protocol, list(pending), fault)
+        is_whole = done >= size and not self.is_halted and fault is None and not is_uncut
+        if not is_whole and self._shared.loop.registry.turn == turn:
+            self._after_part(protocol, list(pending), fault, is_uncut)
 
-    def _after_part(self, protocol: Any, rest: list[bytes], fault: FramingError | None) -> None:
-        """Hold the *rest* of what was being delivered.  If there is none, the *fault* behind it is due."""
-        if rest or (fault is not None and not self._may_take()):
-            self._is_crowded = self._is_crowded or not self.is_halted
-            self._hold_frames(protocol, rest, fault)
+    def _after_part(self, protocol: Any, rest: list[bytes], fault: FramingError | None, is_uncut: bool) -> None:
+        """Hold the *rest* of what was being delivered, and what has yet to be cut.  If there is neither, the
+        *fault* behind it is due."""
+        if rest or is_uncut or (fault is not None and not self._may_take()):
+            self._hold_frames(protocol, rest, fault, is_uncut)
         elif fault is not None:
             self.fail(fault)
 
-    def _hold_frames(self, protocol: Any, frames: list[bytes], fault: FramingError | None) -> None:
+    def _hold_frames(
+        self, protocol: Any, frames: list[bytes], fault: FramingError | None, is_uncut: bool
+    ) -> None:
         behind = 0 if self._held is None else len(self._held)
-        self._hold_first(partial(self._deliver, partial(self.deliver_frames, protocol), frames, fault), behind)
+        if frames or not is_uncut:
+            rest = self._rest_of(protocol, frames, fault, is_uncut)
+        else:
+            rest = partial(self._deliver, protocol.cut_on)
+        self._hold_first(rest, behind)
+
+    def _rest_of(
+        self, protocol: Any, frames: list[bytes], fault: FramingError | None, is_uncut: bool
+    ) -> Callable[[], object]:
+        """Return what delivers *frames* later, as ``deliver_frames`` was to do it now."""
+        deliver = partial(self.deliver_frames, protocol, fault=fault, is_uncut=is_uncut)
+        return partial(self._deliver, deliver, frames)
 
     def put_back(self, protocol: Any, frames: list[bytes]) -> None:
         """Hold *frames*, which *protocol* was handed and has not taken: reading was paused in their midst."""
