@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 import reactor
+from reactor.limits import TURN_FRAMES
+from reactor.net.stream.stream import Stream
 from tests.regressions.conftest import WAYS
 from tests.regressions.shipped import Shipped, heard
 
@@ -130,6 +132,32 @@ def test_a_polite_peer_is_answered_soon_when_others_send_empty_lines(loop: Shipp
         waits.append(waited)
     assert statistics.median(waits) < 0.05, [f"{wait:.3f}" for wait in waits]
     for peer in (polite, *greedy):
+        peer.close()
+
+
+@pytest.mark.parametrize("codec", [reactor.Lines(), reactor.LengthPrefixed(4), reactor.Netstrings()])
+def test_a_turn_cuts_no_more_of_an_arrival_than_it_may_deliver(
+    loop: Shipped, codec: reactor.Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To cut a quarter of a mebibyte of empty frames at once costs milliseconds, and all others would wait."""
+    cuts: list[int] = []
+    deliver = Stream.deliver_frames
+
+    def spy(self: Stream, protocol: Any, frames: list[bytes], *rest: Any, **more: Any) -> None:
+        cuts.append(len(frames))
+        deliver(self, protocol, frames, *rest, **more)
+
+    monkeypatch.setattr(Stream, "deliver_frames", spy)
+    protocols = [type("Cutting", (Counting,), {"codec": codec})() for _ in range(8)]
+    peers = [loop.pair(protocol) for protocol in protocols]
+    empty = codec.fresh().encode(b"")
+    sent = [stuff(peer, empty * ((1 << 18) // len(empty))) for peer in peers]
+    for peer in peers:
+        peer.shutdown(socket.SHUT_WR)
+    loop.until(lambda: all(protocol.transport.is_closing() for protocol in protocols))
+    assert [protocol.count for protocol in protocols] == [size // len(empty) for size in sent]
+    assert max(cuts) == TURN_FRAMES
+    for peer in peers:
         peer.close()
 
 
