@@ -21,7 +21,7 @@ TURN_BYTES = 1024 * 1024
 #: Frames that are cut of one arrival, and that one stream delivers, in one turn before the others have theirs, and
 #: seconds that it may take to deliver them: a segment holds a hundred thousand empty frames, and a handler may cost
 #: milliseconds.
-TURN_FRAMES = 1024
+TURN_FRAMES = 512
 STREAM_SECONDS = 0.0002
 
 #: Where the pump receives for all streams of a turn; what does not fit is received by each stream itself.
