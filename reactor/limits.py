@@ -118,8 +118,8 @@ LARGE_FRAME_BYTES = 64 * 1024
 #: Cancelled timers that may lie in the queue before it is swept, if they are also the larger half of it.
 TIMER_SWEEP_MIN = 128
 
-#: Seconds after which a turn is broken off, and callbacks from one look at the clock to the next: what is left of
-#: it comes first in the next turn, and timers, signals and calls from threads come in between.
+#: Seconds after which a step of a turn is broken off, and callbacks from one look at the clock to the next: what is
+#: left of it comes first in that step of the next turn, and the other steps come in between.
 TURN_SECONDS = 0.01
 TURN_BATCH = 8
 
