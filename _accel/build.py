@@ -27,7 +27,7 @@ FLAGS = ("-std=c11", "-O2")
 
 #: Raised by one whenever a declaration changes, so that a stale module is refused instead of trusted;
 #: ``reactor/framing/scanner_accel.py`` knows the number that it fits.
-INTERFACE = 9
+INTERFACE = 10
 
 
 def make_ffibuilder() -> FFI:

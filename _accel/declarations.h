@@ -132,6 +132,7 @@ typedef struct {
     size_t outgoing_room;
     size_t arrival_count, readiness_count;
     int uniform;
+    uint64_t spin;
 } pump_place;
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place);

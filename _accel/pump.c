@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* An arena with less room than this is full: a recv of a few bytes costs as much as one of many. */
 #define PUMP_CRUMB 4096
@@ -76,6 +77,35 @@ static int receive_arrival(int fd, pump_place *place, size_t *used)
     return 1;
 }
 
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* epoll_wait, but for `spin` nanoseconds without sleeping: to be put to sleep and woken costs more than a short wait. */
+static int wait_for_events(int epoll_fd, struct epoll_event *events, int timeout, uint64_t spin)
+{
+    if (spin != 0 && timeout != 0) {
+        const uint64_t start = nanoseconds(), most = (uint64_t)INT_MAX * 1000000u;
+        const uint64_t whole = timeout < 0 ? most : (uint64_t)timeout * 1000000u;
+        uint64_t spent = 0;
+
+        while (spent < spin && spent < whole) {
+            const int count = epoll_wait(epoll_fd, events, PUMP_EVENTS, 0);
+
+            if (count != 0)
+                return count;
+            spent = nanoseconds() - start;
+        }
+        if (timeout > 0) /* rounded up: a wait may end late, and never early */
+            timeout = spent < whole ? timeout - (int)(spent / 1000000u) : 0;
+    }
+    return epoll_wait(epoll_fd, events, PUMP_EVENTS, timeout);
+}
+
 int pump_wait(int epoll_fd, int timeout, pump_place *place)
 {
     struct epoll_event events[PUMP_EVENTS]; /* on the stack: 6 to 8 KiB, and nothing to be freed */
@@ -85,7 +115,7 @@ int pump_wait(int epoll_fd, int timeout, pump_place *place)
     place->cuts->length = place->cuts->count = 0;
     place->uniform = 1;
 
-    const int count = epoll_wait(epoll_fd, events, PUMP_EVENTS, timeout);
+    const int count = wait_for_events(epoll_fd, events, timeout, place->spin);
 
     if (count < 0)
         return errno == EINTR ? 0 : -errno; /* interrupted: the signal's handler runs when Python is back */

@@ -62,7 +62,8 @@ typedef struct {
 /* Where things are put: arena[0 .. room) for bytes, `cuts` for the program, and tables with room for PUMP_EVENTS rows.
  * `uniform` is true if each arrival makes one piece.  A readiness is two numbers in a row: a descriptor and the events
  * that epoll told.  marks[fd] is the mark of each descriptor, of which none is `known` or more; of each at most `share`
- * bytes are received, and at most `frames` frames cut.  outgoing[0 .. outgoing_room) is where pump_send makes frames. */
+ * bytes are received, and at most `frames` frames cut.  outgoing[0 .. outgoing_room) is where pump_send makes frames.
+ * `spin` is for how many nanoseconds epoll is asked again and again before it is waited for. */
 typedef struct {
     const unsigned char *marks;
     size_t known;
@@ -77,6 +78,7 @@ typedef struct {
     size_t outgoing_room;
     size_t arrival_count, readiness_count; /* these three are set by pump_wait */
     int uniform;
+    uint64_t spin;
 } pump_place;
 
 /* Wait at most `timeout` milliseconds (-1: forever).  Returns 0, or -errno; counts and program are set in any case.

@@ -33,7 +33,7 @@ from reactor.limits import (
 from reactor.net.connections.acceptor import Acceptor, Reserve
 from reactor.net.connections.factories import DATAGRAMS, MESSAGES, STREAM, Kind, check_factory, checked_protocol
 from reactor.net.connections.listener import Listener, checked_limit, kind_for, transport_for
-from reactor.net.pump.choice import with_pump
+from reactor.net.pump.choice import pump_status, with_pump
 from reactor.net.shared import Shared
 from reactor.net.sockets.addresses import checked_unix_path
 from reactor.net.sockets.opening import adopted_socket, open_datagram_socket, open_tcp_listeners, open_unix_listener
@@ -115,6 +115,9 @@ class Reactor(Loop):
 
     With *debug* callbacks that take longer than ``slow_callback_duration`` are told, and the reports of failures
     and the ``repr`` of handles and timers say by which line they were made; None: REACTOR_DEBUG=1 decides.
+
+    With *spin* it polls for so many seconds without sleeping before each wait.  That halves the latency of a few
+    busy connections, and costs a processor.  Raises OptionError where there is no pump, which does it.
     """
 
     __slots__ = ("_reserve", "_resolver", "shared", "slow_callback_duration")
@@ -126,10 +129,13 @@ class Reactor(Loop):
         clock: Callable[[], float] = time.monotonic,
         ops: Ops | None = None,
         debug: bool | None = None,
+        spin: float = 0.0,
     ) -> None:
         is_watched = wants_debug(os.environ) if debug is None else checked_flag("debug", debug)
         chosen = selector if is_watched else with_pump(selector, os.environ)
         try:
+            if checked_seconds("spin", spin, none=False, zero=True):
+                spinning(chosen, spin)
             super().__init__(chosen, clock=clock, ops=ops)
         except BaseException:
             if isinstance(chosen, BaseSelector) and chosen is not selector:
@@ -579,6 +585,16 @@ class Reactor(Loop):
         self.shared.lingering.close()
         if self._resolver is not None:
             self._resolver.close()
+
+
+def spinning(poller: object, seconds: float) -> None:
+    """Have *poller* poll for so long before it sleeps.  Raises OptionError if it is no pump."""
+    pump = getattr(poller, "pump", None)
+    if pump is None:
+        state, reason = pump_status(os.environ)
+        why = "debug mode, or the selector that was chosen, has none" if state == "on" else reason
+        raise OptionError(f"spin= needs the pump, on epoll and with the compiled module: {why}")
+    pump.spin(seconds)
 
 
 def wants_debug(environ: Mapping[str, str]) -> bool:

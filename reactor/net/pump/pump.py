@@ -43,7 +43,15 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
-from reactor.limits import CORK_BYTES, JOIN_BYTES, OUTBOX_SECONDS, OUTBOX_STREAMS, PUMP_FEW, TURN_SECONDS
+from reactor.limits import (
+    CORK_BYTES,
+    JOIN_BYTES,
+    MAX_WAIT,
+    OUTBOX_SECONDS,
+    OUTBOX_STREAMS,
+    PUMP_FEW,
+    TURN_SECONDS,
+)
 from reactor.net.pump.memory import PumpMemory
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -90,8 +98,8 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_uniform", "_lib", "_memory", "_pieces",
-        "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
+        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_spinning", "_is_uniform", "_lib", "_memory",
+        "_pieces", "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -109,6 +117,8 @@ class Pump(EpollPoller):
         self.has_backlog = False
         #: So few streams had anything to say that it was not worth to receive for them.
         self._is_quiet = False
+        #: It polls for a while before it sleeps, in C, however few are ready.
+        self._is_spinning = False
         #: A probe watches, and wants to know the sizes of arrivals.
         self.is_probed = False
         #: Monotonic seconds; the reactor puts its own clock here.
@@ -125,6 +135,12 @@ class Pump(EpollPoller):
     def pump(self) -> Self:
         """The poller itself: by this a reactor finds out that it is a pump, without loading this module."""
         return self
+
+    def spin(self, seconds: float) -> None:
+        """Poll for so long without sleeping, before each wait: whoever speaks meanwhile is heard earlier, by as much
+        as it takes to wake a thread, and a processor is kept busy.  The GIL is free meanwhile."""
+        self._memory.place.spin = int(min(seconds, MAX_WAIT) * 1e9)
+        self._is_spinning = True
 
     # -- which streams are pumped ------------------------------------------------------------------------------
 
@@ -188,7 +204,7 @@ class Pump(EpollPoller):
             # Nobody else is looked for before these have had their turn; and to receive now would overwrite the
             # arena, where their bytes still lie.
             return [self._bell]
-        if self._is_quiet:
+        if self._is_quiet and not self._is_spinning:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
             self._is_quiet = len(ready) <= PUMP_FEW
             return ready
