@@ -7,6 +7,9 @@
  * EINTR is no error here: a level-triggered descriptor is reported again, and Python looks at its signals between two
  * calls.  So a call that was interrupted simply found nothing.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* clock_gettime */
+#endif
 #include "pump.h"
 
 #include <errno.h>

@@ -137,7 +137,7 @@ class Pump(EpollPoller):
         return self
 
     def spin(self, seconds: float) -> None:
-        """Poll for so long without sleeping, before each wait: whoever speaks meanwhile is heard earlier, by as much
+        """Poll for so long without sleeping, before each wait: what arrives meanwhile is heard earlier, by as much
         as it takes to wake a thread, and a processor is kept busy.  The GIL is free meanwhile."""
         self._memory.place.spin = int(min(seconds, MAX_WAIT) * 1e9)
         self._is_spinning = True
