@@ -117,7 +117,7 @@ def native_options() -> dict[str, Any]:
         print(f"reactor: installing without the C module, in pure Python: {problem}", file=sys.stderr)
         return {}
     options: dict[str, Any] = {
-        "cffi_modules": ["_accel/build.py:ffibuilder"],
+        "cffi_modules": ["_accel/build.py:ffibuilder", "_accel/build.py:drive_ffibuilder"],
         "cmdclass": {"build_ext": OptionalBuildExt},
     }
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):

@@ -76,6 +76,19 @@ def test_reason_is_cffi_when_only_that_is_missing(monkeypatch: pytest.MonkeyPatc
         backend("native")
 
 
+def test_reason_is_the_linker_s_when_the_module_is_there_and_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An ImportError names the module in this case, too; it was said then that the module was not built."""
+    from reactor.framing import scanner
+
+    def unlinkable() -> ModuleType:
+        raise ImportError("undefined symbol: PyNo_Such", name="reactor._accel")
+
+    monkeypatch.setattr(scanner, "native_backend", unlinkable)
+    assert "cannot be loaded: undefined symbol: PyNo_Such" in accel_status("auto")[1]
+
+
 @pytest.mark.usefixtures("no_native")
 def test_module_is_refused_when_it_was_built_for_another_interface(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stale build is reported, not trusted."""
