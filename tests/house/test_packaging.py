@@ -1,4 +1,4 @@
-"""What is built from the sources: one wheel for all CPythons with the C module, a pure one without; a whole sdist.
+"""What is built from the sources: one wheel for all CPythons with the C modules, a pure one without; a whole sdist.
 
 The builds run in a copy of the tree, with the setuptools of the test environment, and need no network.
 """
@@ -103,7 +103,7 @@ def test_a_pure_wheel_is_built_when_the_compiler_fails(clone: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     assert "reactor/errors.py" in contents(wheel)
     assert not compiled(contents(wheel))
-    assert [line for line in said.splitlines() if line.startswith("reactor: installing without the C module")]
+    assert [line for line in said.splitlines() if line.startswith("reactor: installing without the C modules")]
 
 
 def test_a_pure_wheel_is_built_when_cffi_is_missing(clone: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.house.sources import ROOT, text_of
 
-RUN = "python3 -m venv .venv && .venv/bin/pip install -q '.[accel]' && .venv/bin/reactor demo"
+RUN = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/reactor demo"
 TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
 
 #: What an application that embeds the reactor should not pay for before it needs it.
