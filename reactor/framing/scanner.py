@@ -40,8 +40,8 @@ CHOICES = ("auto", "native", "pure")
 
 #: What brings a module that was not built.  From its cache pip would take the wheel without C that it made before.
 REMEDY = (
-    "install a C compiler and Python's headers (Debian: gcc, python3-dev), "
-    "then this package again with pip install --force-reinstall --no-cache-dir"
+    "it takes cffi, a C compiler and Python's headers (Debian: gcc, python3-dev); "
+    "with these, install reactor-loop again (pip install --force-reinstall --no-cache-dir)"
 )
 
 

@@ -263,7 +263,7 @@ def test_the_reason_says_how_to_get_the_native_engine_when_its_module_is_missing
     monkeypatch.setitem(sys.modules, "reactor.load._drive", None)
     chosen, why = choose_engine("auto")
     assert chosen.name == "python"
-    assert "reactor.load._drive was not built: install a C compiler" in why
+    assert "reactor.load._drive was not built: it takes cffi, a C compiler" in why
 
 
 @pytest.mark.parametrize("engine", ["native"], indirect=True)
