@@ -1,11 +1,15 @@
-"""Metadata of the distribution, and the decision whether its C module is compiled.
+"""Metadata of the distribution, and the decision whether its C modules are compiled.
 
-The package is complete without C.  ``reactor._accel`` is built when three things are there: cffi, a compiler that
-works, and Python's headers; if one is missing, one line says which, and what is built is a pure wheel for every
-machine.  If they are there, the module uses the limited API only, so that one wheel (``cp311-abi3``) serves each
-CPython from 3.11 on.  A free-threaded build has no limited API and gets a wheel of its own version.
+The package is complete without C.  ``reactor._accel`` and ``reactor.load._drive`` are built when three things are
+there: cffi, a compiler that works, and Python's headers; if one is missing, one line says which, and what is built
+is a pure wheel for every machine.  If they are there, the modules use the limited API only, so that one wheel
+(``cp311-abi3``) serves each CPython from 3.11 on.  A free-threaded build has no limited API and gets a wheel of its
+own version.
 
-The compiler is tried on a few lines before setuptools hears of the module: setuptools fixes the name of the wheel
+cffi is required on CPython, to build (pyproject.toml) and to run: nobody is slow for want of an option.  Pip
+hides what a build says; ``reactor info`` says afterwards what is missing and how to get it.
+
+The compiler is tried on a few lines before setuptools hears of the modules: setuptools fixes the name of the wheel
 before it compiles, and a wheel without C should not claim to need this platform.
 
 For development: ``python setup.py build_ext --inplace``.  Read next: ``_accel/build.py``.
@@ -26,8 +30,11 @@ from setuptools.errors import CCompilerError, PlatformError
 
 HERE = Path(__file__).parent
 
-#: What the compiler must accept before it is given the module.  Most often it is Python.h that is missing.
+#: What the compiler must accept before it is given the modules.  Most often it is Python.h that is missing.
 PROBE = "#include <Python.h>\nint reactor_probe(void) { return 0; }\n"
+
+#: What the C modules are loaded with.  PyPy brings its own and has no use for them.
+CFFI = "cffi>=1.17; platform_python_implementation == 'CPython'"
 
 TEST = [
     "asyncore-wsgi>=0.0.11",
@@ -44,10 +51,6 @@ TEST = [
     "standard-smtpd>=3.13; python_version >= '3.12'",
     "types-cffi",
 ]
-
-#: What the C module needs when it runs.  Nobody has to ask for it, so nobody is slow without knowing; the package
-#: works without it (pip's --no-deps, a distribution's own choice), in pure Python.
-RUNTIME = ["cffi>=1.17; platform_python_implementation == 'CPython'"]
 
 EXTRAS = {
     "test": TEST,
@@ -75,7 +78,7 @@ def version() -> str:
 
 
 class OptionalBuildExt(build_ext):
-    """Compiles the module, or warns and goes on: an extension marked optional never fails the installation."""
+    """Compiles the modules, or warns and goes on: an extension marked optional never fails the installation."""
 
     def build_extensions(self) -> None:
         for extension in self.extensions:
@@ -84,7 +87,7 @@ class OptionalBuildExt(build_ext):
 
 
 def compiler_problem() -> str | None:
-    """Compile a few lines as the module will be compiled; return why that failed, or None."""
+    """Compile a few lines as the modules will be compiled; return why that failed, or None."""
     # A build_ext that belongs to no extension brings the compiler with every setting that setuptools would give it.
     from setuptools import Distribution, Extension
 
@@ -103,7 +106,7 @@ def compiler_problem() -> str | None:
 
 
 def native_problem() -> str | None:
-    """Return why the C module cannot be built here, or None."""
+    """Return why the C modules cannot be built here, or None."""
     if sys.implementation.name != "cpython":
         return f"it is faster to let {sys.implementation.name} compile the Python code"
     if find_spec("cffi") is None:
@@ -114,13 +117,13 @@ def native_problem() -> str | None:
 
 
 def native_options() -> dict[str, Any]:
-    """Return the arguments of ``setup`` that build the C module; none if it cannot be built."""
+    """Return the arguments of ``setup`` that build the C modules; none if they cannot be built."""
     problem = native_problem()
     if problem is not None:
-        print(f"reactor: installing without the C module, in pure Python: {problem}", file=sys.stderr)
+        print(f"reactor: installing without the C modules, in pure Python: {problem}", file=sys.stderr)
         return {}
     options: dict[str, Any] = {
-        "cffi_modules": ["_accel/build.py:ffibuilder"],
+        "cffi_modules": ["_accel/build.py:ffibuilder", "_accel/build.py:drive_ffibuilder"],
         "cmdclass": {"build_ext": OptionalBuildExt},
     }
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
@@ -158,7 +161,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["reactor", "reactor.*"]),
     package_data={"": ["py.typed", "*.html", "*.css", "*.js"]},
-    install_requires=RUNTIME,
+    install_requires=[CFFI],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["reactor = reactor.cli.main:main"]},
     zip_safe=False,

@@ -114,9 +114,9 @@ def accel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @cache
 def native_problem() -> str | None:
-    """Load ``reactor._accel``, building it in a temporary folder if need be; return why that failed, or None."""
+    """Load the C modules, building them in a temporary folder if need be; return why that failed, or None."""
     try:
-        importlib.import_module("reactor._accel")
+        _load_native()
     except ImportError as missing:
         try:
             _build_native()
@@ -125,9 +125,15 @@ def native_problem() -> str | None:
     return None
 
 
+def _load_native() -> None:
+    for name in ("reactor._accel", "reactor.load._drive"):
+        importlib.import_module(name)
+
+
 def _build_native() -> None:
-    """Compile the C module outside the source tree and let ``reactor`` find it there."""
+    """Compile the C modules outside the source tree and let the package find them there."""
     import reactor
+    import reactor.load
 
     spec = importlib.util.spec_from_file_location("_accel_build", ROOT / "_accel" / "build.py")
     if spec is None or spec.loader is None:
@@ -140,11 +146,13 @@ def _build_native() -> None:
     try:
         os.chdir(ROOT)  # the sources are named relative to the root, as setup.py needs them
         build.ffibuilder.compile(tmpdir=folder)
+        build.drive_ffibuilder.compile(tmpdir=folder)
     finally:
         os.chdir(here)
     reactor.__path__.append(str(Path(folder, "reactor")))
+    reactor.load.__path__.append(str(Path(folder, "reactor", "load")))
     importlib.invalidate_caches()
-    importlib.import_module("reactor._accel")
+    _load_native()
 
 
 # -- the guard against leaks -----------------------------------------------------------------------------------
@@ -227,7 +235,7 @@ def pytest_report_header() -> list[str]:
     pollers = [name for name, attribute in POLLERS.items() if hasattr(select, attribute)]
     lines = [f"pollers: {', '.join(pollers)}"]
     sources = [path.stat().st_mtime for path in (ROOT / "_accel").glob("*.[ch]")]
-    for built in (ROOT / "reactor").glob("_accel*.so"):
+    for built in (*(ROOT / "reactor").glob("_accel*.so"), *(ROOT / "reactor" / "load").glob("_drive*.so")):
         if built.stat().st_mtime < max(sources, default=0.0):
             lines.append(f"{built.name} is older than its source: run python setup.py build_ext --inplace")
     return lines

@@ -103,12 +103,12 @@ def kernel_numbers(path: str) -> list[int]:
         return []
 
 
-def cffi_version() -> str | None:
-    """Return the version of cffi, None if it is not installed."""
+def cffi_version() -> str:
+    """Return the version of cffi, or that there is none."""
     try:
         return version("cffi")
     except PackageNotFoundError:
-        return None
+        return "not installed"
 
 
 def as_text(value: Any) -> str:

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 
 CHOICES = ("auto", "native", "pure")
 
+#: What brings a module that was not built.  From its cache pip would take the wheel without C that it made before.
+REMEDY = (
+    "it takes cffi, a C compiler and Python's headers (Debian: gcc, python3-dev); "
+    "with these, install reactor-loop again (pip install --force-reinstall --no-cache-dir)"
+)
+
 
 def backend(accel: str | None = None) -> Backend:
     """Return the module that scans: by *accel*, else by ``REACTOR_ACCEL``, else automatically.
@@ -91,10 +97,8 @@ def native_backend() -> Backend:
 def reason_for(exc: ImportError) -> str:
     """Return why the compiled module cannot be loaded, as a sentence without its stop."""
     if exc.name == "_cffi_backend":
-        return "the package cffi is not installed (pip install cffi)"
-    if exc.name == "reactor._accel":
-        return (
-            "the module reactor._accel was not built (install a C compiler and Python's headers, such as the "
-            "packages gcc and python3-dev, and then reactor anew)"
-        )
-    return f"the module reactor._accel cannot be loaded: {exc}"
+        return "the package cffi is not installed: pip install cffi"
+    if isinstance(exc, ModuleNotFoundError):
+        return f"the module {exc.name} was not built: {REMEDY}"
+    # It is there, but its interface is another one, or the linker refused it.
+    return f"a compiled module cannot be loaded: {exc}"

@@ -4,7 +4,8 @@
 (signals, progress).  The first byte that is not the expected one ends the slice: the peer becomes a *suspect*, its
 judge is told where the peer stands and what came, and says what that is.  While a suspect is unclear, C goes on to
 send on it and brings every chunk here; once its judge is clean again, it is C's.  So both engines have one
-specification, and C has no rare paths.
+specification, and C has no rare paths.  The C is a module of its own, which nobody else loads: a server does not
+map what only measures it.
 
 **The invariant**: the judge of a suspect is up to date; that of any other peer is only when ``_taken`` has brought
 it there.  Read next: ``_accel/drive.h``.
@@ -19,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reactor.errors import AccelUnavailable
+from reactor.framing.scanner import reason_for
 from reactor.load.engine import CHUNK, UNLIMITED
 from reactor.load.engine_python import PythonEngine
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 #: Nanoseconds of one call into C: how long an interrupt may have to wait.
 SLICE = 100_000_000
 
+#: The declarations that this file was written for, see ``_accel/build.py``.
+INTERFACE = 1
+
 #: Values of ``_accel/drive.h``.
 TIME, IDLE, STRANGE, ENDED, FAILED = range(5)
 CLEAN, SUSPECT, GONE = range(3)
@@ -43,11 +48,12 @@ FRAMINGS = {"raw": 0, "line": 1, "framed": 2}
 def native_problem() -> str | None:
     """Return why this engine cannot be used here, None if it can."""
     try:
-        from reactor._accel import lib
+        from reactor.load._drive import lib
     except ImportError as exc:
-        return f"the compiled module cannot be loaded: {exc}"
-    if not hasattr(lib, "drive_slice"):
-        return "the compiled module is older than this engine: build it anew"
+        return reason_for(exc)
+    built = lib.REACTOR_DRIVE_INTERFACE
+    if built != INTERFACE:
+        return f"reactor.load._drive was built for interface {built}, this version needs {INTERFACE}: build it anew"
     return None if lib.DRIVE_WORKS else "the native engine needs epoll, which this system does not have"
 
 
@@ -67,7 +73,7 @@ class NativeEngine:
         problem = native_problem()
         if problem is not None:
             raise AccelUnavailable(f"engine='native' was demanded, but {problem}")
-        from reactor._accel import ffi, lib
+        from reactor.load._drive import ffi, lib
 
         self._ffi, self._lib = ffi, lib
         self._loop = loop

@@ -46,6 +46,7 @@ def test_codecs_are_pure_when_native_is_missing_and_nobody_demands_it() -> None:
     name, reason = accel_status()
     assert name == "pure"
     assert "falling back" in reason
+    assert all(word in reason for word in ("not built", "C compiler", "python3-dev", "pip install"))
     assert LengthPrefixed().feed(b"\0\0\0\1x") == [b"x"]
 
 
@@ -74,6 +75,19 @@ def test_reason_is_cffi_when_only_that_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(scanner, "native_backend", missing)
     with pytest.raises(AccelUnavailable, match="pip install"):
         backend("native")
+
+
+def test_reason_is_the_linker_s_when_the_module_is_there_and_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An ImportError names the module in this case, too; it was said then that the module was not built."""
+    from reactor.framing import scanner
+
+    def unlinkable() -> ModuleType:
+        raise ImportError("undefined symbol: PyNo_Such", name="reactor._accel")
+
+    monkeypatch.setattr(scanner, "native_backend", unlinkable)
+    assert "cannot be loaded: undefined symbol: PyNo_Such" in accel_status("auto")[1]
 
 
 @pytest.mark.usefixtures("no_native")

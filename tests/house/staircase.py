@@ -98,9 +98,6 @@ TOLD_OF = {
     "reactor.net.messages.protocol": ("reactor.net.messages.stream.MessageStream",),
 }
 
-#: Compiled, and imported by whoever hands it bytes: it stands on the ground.
-COMPILED = "reactor._accel"
-
 
 class Step(NamedTuple):
     """Where a file stands: its floor, its group, and its place in the group (None: the group has no order)."""
@@ -110,10 +107,15 @@ class Step(NamedTuple):
     place: int | None
 
 
+#: The compiled modules.  One is imported by whoever hands it bytes: it stands on the ground.  The other generates
+#: load, and nothing below the generator may import it.
+COMPILED = {"reactor._accel": Step(0, "", 0), "reactor.load._drive": Step(4, "load/", 0)}
+
+
 def step_of(module: str) -> Step | None:
     """Return where *module* stands (``reactor.core.loop``; a package stands where its ``__init__`` does)."""
-    if module == COMPILED:
-        return Step(0, "", 0)
+    if module in COMPILED:
+        return COMPILED[module]
     path = module.removeprefix("reactor").removeprefix(".").replace(".", "/")
     for name in (path, f"{path}/__init__".removeprefix("/")):
         for floor, groups in enumerate(FLOORS):

@@ -1,4 +1,4 @@
-"""What is built from the sources: one wheel for all CPythons with the C module, a pure one without; a whole sdist.
+"""What is built from the sources: one wheel for all CPythons with the C modules, a pure one without; a whole sdist.
 
 The builds run in a copy of the tree, with the setuptools of the test environment, and need no network.
 """
@@ -63,36 +63,38 @@ def contents(wheel: Path) -> set[str]:
 
 def compiled(names: set[str]) -> list[str]:
     """Return those of *names* that are C modules."""
-    return [name for name in names if name.endswith((".so", ".pyd"))]
+    return sorted(name for name in names if name.endswith((".so", ".pyd")))
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 @pytest.mark.skipif(FREE_THREADED, reason="a free-threaded build has no limited API")
 def test_one_wheel_serves_every_cpython_when_cffi_and_a_compiler_are_there(clone: Path) -> None:
-    """The tag says cp311-abi3, and the module in the wheel is the one that uses the limited API only."""
+    """The tag says cp311-abi3, and the modules in the wheel are those that use the limited API only."""
     wheel, said = build(clone, "bdist_wheel")
     assert "-cp311-abi3-" in wheel.name, said
-    assert compiled(contents(wheel)) == ["reactor/_accel.abi3.so"]
+    assert compiled(contents(wheel)) == ["reactor/_accel.abi3.so", "reactor/load/_drive.abi3.so"]
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_wheel_is_for_one_version_when_python_has_no_limited_api(clone: Path) -> None:
-    """A free-threaded Python, or one that says it is, gets the C module under its own tag."""
+    """A free-threaded Python, or one that says it is, gets the C modules under its own tag."""
     pretend = "import sysconfig\nsysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1\n"
     (clone / "sitecustomize.py").write_text(pretend, encoding="utf-8")
     wheel, said = build(clone, "bdist_wheel", PYTHONPATH=str(clone))
     assert "abi3" not in wheel.name, said
-    [module] = compiled(contents(wheel))
-    assert "abi3" not in module
+    modules = compiled(contents(wheel))
+    assert len(modules) == 2
+    assert not [module for module in modules if "abi3" in module]
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-def test_the_module_is_built_in_place_for_development(clone: Path) -> None:
-    """``setup.py build_ext --inplace`` puts it beside the sources, where the package finds it."""
+def test_the_modules_are_built_in_place_for_development(clone: Path) -> None:
+    """``setup.py build_ext --inplace`` puts them beside the sources, where the package finds them."""
     (clone / "dist").mkdir()
     (clone / "dist" / "nothing").touch()
     build(clone, "build_ext", "--inplace")
-    assert [path.parent.name for path in clone.glob("**/_accel*.so") if "build" not in path.parts] == ["reactor"]
+    built = {path.relative_to(clone).parent / path.name.partition(".")[0] for path in clone.glob("reactor/**/*.so")}
+    assert built == {Path("reactor/_accel"), Path("reactor/load/_drive")}
 
 
 def test_a_pure_wheel_is_built_when_the_compiler_fails(clone: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_pure_wheel_is_built_when_the_compiler_fails(clone: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     assert "reactor/errors.py" in contents(wheel)
     assert not compiled(contents(wheel))
-    assert [line for line in said.splitlines() if line.startswith("reactor: installing without the C module")]
+    assert [line for line in said.splitlines() if line.startswith("reactor: installing without the C modules")]
 
 
 def test_a_pure_wheel_is_built_when_cffi_is_missing(clone: Path) -> None:

@@ -70,6 +70,14 @@ def test_importing_the_package_loads_few_modules_beside_its_own() -> None:
     assert len(taken) * 3 <= len(loaded_by("import asyncio")), sorted(taken)
 
 
+@pytest.mark.slow
+def test_a_server_does_not_load_the_c_code_of_the_load_generator() -> None:
+    """Not even one that is started by the command line, which knows both: its module is loaded by a run of load."""
+    loaded = loaded_by("import reactor.cli.main; reactor.LengthPrefixed(); reactor.Reactor().close()")
+    assert "reactor.load.engine_native" in loaded
+    assert "reactor.load._drive" not in loaded
+
+
 @pytest.mark.parametrize("package", ["reactor", "reactor.framing"])
 def test_every_name_of_a_package_is_there_when_it_is_asked_for(package: str) -> None:
     """Also those that are loaded late; any other is an AttributeError, as of every module."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import sys
 from array import array
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactor.errors import OptionError, ReactorError
+import reactor
+from reactor.errors import AccelUnavailable, OptionError, ReactorError
 from reactor.framing.length import LengthPrefixed
 from reactor.load import buckets
+from reactor.load.course import choose_engine
+from reactor.load.engine_native import NativeEngine
 from reactor.load.faults import Faults
 from reactor.load.judge import ByContent, ByPosition, Judge
 from reactor.load.messages import HEADER, Messages, header, named_by
@@ -124,7 +129,7 @@ def test_the_package_says_the_same_as_walking_but_for_one_rank(values: list[int]
 @pytest.mark.parametrize("engine", ["native"], indirect=True)
 def test_c_counts_into_the_same_buckets(engine: str) -> None:
     """``drive_bucket`` and ``bucket_of`` agree, at the edges above all."""
-    from reactor._accel import lib
+    from reactor.load._drive import lib
 
     edges = [2**bits + step for bits in range(45) for step in (-1, 0, 1)]
     assert [lib.drive_bucket(value) for value in edges] == [buckets.bucket_of(value) for value in edges]
@@ -238,10 +243,33 @@ def test_what_nobody_asked_for_is_unasked(kind: str) -> None:
     assert judge.faults.counts["unasked"] == 1
 
 
+def test_the_native_engine_is_refused_when_its_module_was_built_for_another_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stale build is reported by both that ask, not trusted with memory."""
+    stale = ModuleType("reactor.load._drive")
+    stale.lib = type("lib", (), {"REACTOR_DRIVE_INTERFACE": 0})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "reactor.load._drive", stale)
+    chosen, why = choose_engine("auto")
+    assert (chosen.name, "interface 0" in why, "build it anew" in why) == ("python", True, True)
+    with reactor.Reactor() as loop, pytest.raises(AccelUnavailable, match=r"interface 0.*build it anew"):
+        NativeEngine(loop, None, [], [])  # type: ignore[arg-type]
+
+
+def test_the_reason_says_how_to_get_the_native_engine_when_its_module_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The generator runs in Python then, and its report says what is missing."""
+    monkeypatch.setitem(sys.modules, "reactor.load._drive", None)
+    chosen, why = choose_engine("auto")
+    assert chosen.name == "python"
+    assert "reactor.load._drive was not built: it takes cffi, a C compiler" in why
+
+
 @pytest.mark.parametrize("engine", ["native"], indirect=True)
 def test_c_refuses_a_drive_when_a_size_would_leave_its_memory(engine: str) -> None:
     """Each size that an index depends on is checked, and a slice of an unsound drive does nothing."""
-    from reactor._accel import ffi, lib
+    from reactor.load._drive import ffi, lib
 
     sizes, memory = ffi.from_buffer("uint32_t[]", array("I", [10]) * 4096), ffi.new("char[]", 40_000)
     peers, starts = ffi.new("drive_peer[]", 1), ffi.new("int64_t[]", 32)

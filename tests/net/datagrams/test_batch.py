@@ -92,7 +92,7 @@ def test_a_missing_module_is_an_error_when_it_is_demanded_and_none_when_not(
     """The socket is closed in the first case, and on the plain path in the second."""
 
     def missing() -> Any:
-        raise ImportError(name="reactor._accel")
+        raise ModuleNotFoundError(name="reactor._accel")
 
     monkeypatch.setattr("reactor.net.datagrams.batch.native_backend", missing)
     monkeypatch.setenv("REACTOR_ACCEL", choice)
