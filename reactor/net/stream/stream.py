@@ -379,7 +379,8 @@ class Stream(Transport):
     def _go_on_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._shared.loop.call_soon(self._go_on)
+            # In the next turn, where timers run: behind the descriptors, so that who has just spoken comes first.
+            self._shared.loop.call_soon(self._shared.loop.call_later, 0, self._go_on)
 
     def _go_on(self) -> None:
         """Deliver the first of what is held: this stream's share of this turn."""
