@@ -112,7 +112,7 @@ class Client(Exchange, FramedProtocol):
 
         Once: a client is one conversation.  Raises UsageError if it connects, is connected, or is over.
         """
-        if self._connector is not None:
+        if self._connector is not None or self._is_done:
             raise UsageError("this client has its connection, or had it: make a new one")
         options.setdefault("timeout", CONNECT_TIMEOUT if self._timeout is None else self._timeout)
         if isinstance(address, tuple):
@@ -133,12 +133,16 @@ class Client(Exchange, FramedProtocol):
             self._pump()
 
     def abort(self, error: BaseException) -> None:
-        """Give up: ``result()`` raises *error*."""
+        """Give up: ``result()`` raises *error*.  Raises WrongThread."""
+        if not self._loop.is_closed():
+            self._loop.check()
         self._error = self._error or error
         if self.transport is not None:
             self.transport.abort()
         elif self._connector is not None:
             abort_connecting(self._connector)
+        else:
+            self._is_done = True  # before it has begun
 
     # -- sending -----------------------------------------------------------------------------------------------
 

@@ -289,7 +289,9 @@ class ServerGate(Gate):
         self.displaced = 0
 
     def close(self) -> None:
-        """Let nobody through any more: abort every handshake.  Whoever is through stays."""
+        """Let nobody through any more: abort every handshake.  Whoever is through stays.  Raises WrongThread."""
+        if not self._loop.is_closed():
+            self._loop.check()
         self._is_closed = True
         for knock in list(self._waiting):
             self._forget(knock)
@@ -297,13 +299,13 @@ class ServerGate(Gate):
 
     def arrived(self, knock: Knock) -> None:
         """Begin the handshake, and make room for it."""
-        if self._is_closed:
-            knock.transport.abort()
-            return
-        while len(self._waiting) >= self.most:
+        while not self._is_closed and len(self._waiting) >= self.most:
             self.displaced += 1
             text = f"of {self.most} handshakes at once this was the oldest of those from where most came"
             self._turn_away(self._first_to_go(), AuthenticationDelayed(text, refusal(LATER)))
+        if self._is_closed:  # perhaps just now, by ``on_failed``, which was told of the one that made room
+            knock.transport.abort()
+            return
         knock.peer = peer_identity(knock.transport)
         self._by_peer.setdefault(knock.peer, {})[knock] = None
         super().arrived(knock)

@@ -15,7 +15,7 @@ import pytest
 import reactor
 from reactor.auth import AUTHENTICATED, Handshake, Key, KeyRing, wire
 from reactor.auth.challenge import refusal
-from reactor.errors import OptionError
+from reactor.errors import OptionError, WrongThread
 from reactor.service.gate import HANDSHAKE_TIMEOUT, ServerGate
 from tests.auth.sides import RING, SECRET
 from tests.net.recorder import Recorder, echo
@@ -273,6 +273,44 @@ def test_an_idle_timeout_of_the_listener_counts_as_a_failure(poller_name: str) -
             caller.frame()
             assert caller.receive_all() == b""
             scene.until(lambda: scene.gate.failed == 1)
+
+
+def test_a_gate_that_is_closed_by_whoever_is_told_of_a_failure_lets_nobody_through() -> None:
+    """The one for whom room was being made was let in all the same."""
+    with (
+        scene_on("poll", most=1, on_failed=lambda error: scene.gate.close()) as scene,
+        scene.caller() as silent,
+        scene.caller() as honest,
+    ):
+        assert honest.receive_all() == b""
+        assert (scene.gate.waiting, scene.gate.passed) == (0, 0)
+        silent.receive_all()
+
+
+def test_a_gate_is_closed_by_its_own_thread_only(scene: Scene) -> None:
+    """A refused call changes nothing: who is in the handshake still has a deadline."""
+    refused: list[BaseException] = []
+
+    def close() -> None:
+        try:
+            scene.gate.close()
+        except WrongThread as exc:
+            refused.append(exc)
+
+    def call_from_elsewhere() -> None:
+        thread = threading.Thread(target=close)
+        thread.start()
+        thread.join()
+
+    with scene.caller() as waiting:
+        scene.until(lambda: scene.gate.waiting == 1)
+        scene.stage.call_soon(call_from_elsewhere)
+        scene.settle()
+        assert len(refused) == 1
+        assert scene.gate.waiting == 1
+        scene.pass_time(60)
+        waiting.receive_all()
+        assert (scene.gate.waiting, scene.gate.failed) == (0, 1), "its deadline went with the refused call"
 
 
 def test_a_closed_gate_lets_nobody_through_and_leaves_the_others_alone(scene: Scene) -> None:

@@ -45,7 +45,6 @@ from reactor.net.stream.transport import Transport
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from reactor.core.handles import Timer
@@ -60,9 +59,6 @@ RETRY_DELAY = 0.01
 
 #: Linux then tells the whole length of a datagram that did not fit into the buffer, see recv(2).
 TELL_LENGTH = socket.MSG_TRUNC if sys.platform == "linux" else 0
-
-#: What ``_deliver`` returns for a method that raised.
-RAISED = object()
 
 #: Errors of receiving that no later datagram will end: the descriptor itself is of no more use.
 BROKEN = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL, errno.EFAULT})
@@ -113,8 +109,11 @@ class DatagramEndpoint(MulticastMember, Transport):
             raise
         self._shared.opened(self)
         # The one exception that ends an endpoint: this protocol never began to work.
-        if self._deliver(self._protocol.connection_made, self) is RAISED:
-            self._lose(None)
+        try:
+            self._protocol.connection_made(self)
+        except BaseException as exc:
+            self._on_raised(exc, self._protocol.connection_made)
+            self._lose(exc)
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
@@ -315,14 +314,6 @@ class DatagramEndpoint(MulticastMember, Transport):
     def _remove_path(self) -> None:
         if self._unix_path is not None:
             remove_unix_path(self._shared.ops, *self._unix_path)
-
-    def _deliver(self, method: Callable[..., object], *args: object) -> Any:
-        """Call *method* of the protocol; report what it raises, and return RAISED then."""
-        try:
-            return method(*args)
-        except BaseException as exc:
-            self._on_raised(exc, method)
-            return RAISED
 
     def _on_raised(self, exc: BaseException, method: object) -> None:
         """*method* of the protocol has raised *exc*: that ends nothing."""

@@ -167,7 +167,7 @@ class UploadClient(FramedProtocol):
 
         Once: raises UsageError if it connects, is connected, or is over.
         """
-        if self._connector is not None:
+        if self._connector is not None or self._is_done:
             raise UsageError("this client has its connection, or had it: make a new one")
         options.setdefault("timeout", min(self._timeout, CONNECT_TIMEOUT))
         factory = client_factory(self._loop, self, self._keys, self._context, self._timeout)
@@ -204,12 +204,16 @@ class UploadClient(FramedProtocol):
         )  # fmt: skip
 
     def abort(self, error: BaseException) -> None:
-        """Give up: ``result()`` raises *error*."""
+        """Give up: ``result()`` raises *error*.  Raises WrongThread."""
+        if not self._loop.is_closed():
+            self._loop.check()
         self._error = self._error or error
         if self.transport is not None:
             self.transport.abort()
         elif self._connector is not None:
             abort_connecting(self._connector)
+        else:
+            self._is_done = True  # before it has begun
 
     def close(self) -> None:
         """Hang up, and give back threads and files; blocks until the threads have finished what they have in hand.

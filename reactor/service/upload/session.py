@@ -68,8 +68,8 @@ class UploadSession(FramedProtocol):
     """The protocol of one connection.  Made by ``UploadServer``."""
 
     __slots__ = (
-        "_has_greeted", "_host", "_is_timed", "_last_number", "_leases", "_taken_bytes", "_transfers", "_unwritten",
-        "codec",
+        "_has_greeted", "_host", "_is_timed", "_is_unheard", "_last_number", "_leases", "_taken_bytes",
+        "_transfers", "_unwritten", "codec",
     )  # fmt: skip
 
     def __init__(self, host: Host) -> None:
@@ -78,6 +78,8 @@ class UploadSession(FramedProtocol):
         self._transfers: dict[int, Transfer] = {}
         self._last_number = -1
         self._unwritten = 0
+        #: The client does not read what it is answered.
+        self._is_unheard = False
         self._has_greeted = False
         #: Bytes of files that have come; and for each file that waits for its own, by when how many must have.
         self._taken_bytes = 0
@@ -169,7 +171,23 @@ class UploadSession(FramedProtocol):
     def written(self, weight: int) -> None:
         """So much of what was received is out of memory."""
         self._unwritten -= weight
-        if self._unwritten <= LOW_BYTES and not self.transport.is_closing() and not self.transport.is_reading():
+        self._go_on_reading()
+
+    def pause_writing(self) -> None:
+        """The client does not read: stop reading from it, or its questions and our answers would pile up here."""
+        self._is_unheard = True
+        self.transport.pause_reading()
+        self._mind_the_clock()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._is_unheard = False
+        self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
+        if self._is_unheard or self._unwritten > LOW_BYTES:
+            return
+        if not self.transport.is_closing() and not self.transport.is_reading():
             self.transport.resume_reading()
             self._mind_the_clock()
 
@@ -178,7 +196,7 @@ class UploadSession(FramedProtocol):
     def is_waited_for(self) -> bool:
         """Return True if the next word is this side's, and the client can only wait."""
         if not self.transport.is_reading():
-            return True
+            return not self._is_unheard
         return any(transfer.talk in (Talk.EXAMINED, Talk.ENDED) for transfer in self._transfers.values())
 
     def give_sign(self) -> None:
@@ -189,7 +207,7 @@ class UploadSession(FramedProtocol):
     def check_progress(self, now: float) -> None:
         """End the connection if it holds room at the instant *now* for bytes that do not come."""
         previous, self._leases = self._leases, {}
-        if self.transport.is_closing() or not self.transport.is_reading():
+        if self.transport.is_closing() or not (self.transport.is_reading() or self._is_unheard):
             return  # this side keeps the bytes from coming: the time begins anew when it takes them again
         timeout = self._host.idle_timeout
         for transfer in self._transfers.values():

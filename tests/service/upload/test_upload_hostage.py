@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reactor
+from reactor.limits import HIGH_WATER_BYTES
 from reactor.service.upload.messages import Reason
 from reactor.service.upload.session import PROGRESS_RATE, SIGN_INTERVAL
 from reactor.service.upload.store import FOLDER_NAME, LOCK_NAME, TRIAL_NAME, Refusal, Store, part_name
@@ -244,3 +245,22 @@ def test_time_in_which_this_side_takes_nothing_does_not_count(timed: Serving, no
         peer.send(data(0, b"abcdef") + end(0, b"abcdef"))
         assert peer.answer().letter == "K"
     assert os.listdir(timed.folder / FOLDER_NAME) == ["lock"]
+
+
+def test_a_client_that_reads_no_answers_is_read_from_no_more(serving: Serving) -> None:
+    """It offers files that are refused, one after the other; the refusals once piled up to the cap of 16 MiB, for
+    each connection.  And it is not waited for: after the idle timeout it is given up."""
+    with serving.peer() as deaf:
+        (session,) = serving.server.sessions
+        transport = session.transport
+        number = 0
+        while transport.is_reading():
+            number += 1
+            assert number < 50_000, "it is read from for as long as it speaks"
+            with suppress(BlockingIOError):
+                deaf.socket.send(offered(number, 1, b"../forbidden"))
+            serving.loop.run_once(0)
+        assert transport.get_write_buffer_size() < 2 * HIGH_WATER_BYTES
+        serving.until(lambda: not session.is_waited_for())
+        deaf.receive(1_000_000)  # it reads again, and is read from again
+        serving.until(transport.is_reading)
