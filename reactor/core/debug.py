@@ -157,7 +157,10 @@ def owner_of(callback: object) -> tuple[object, object] | None:
     """Return the transport whose method *callback* is, and its protocol; None if it is something else's."""
     while isinstance(callback, partial):
         callback = callback.func
-    transport = getattr(callback, "__self__", None)
+    try:
+        transport = getattr(callback, "__self__", None)
+    except Exception:  # a proxy may refuse every question; it is called all the same
+        return None
     if not type(transport).__module__.startswith("reactor."):
         return None
     ask = getattr(transport, "get_protocol", None)

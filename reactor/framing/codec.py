@@ -110,8 +110,9 @@ class Codec(ABC):
         return type(self.partial) is Uncut
 
     def postpone(self, data: bytes) -> None:
-        """Take *data*, which begins with a frame, and leave it uncut."""
-        self.partial = Uncut(data, 0)
+        """Take *data*, which begins with a frame or comes behind what is uncut, and leave it uncut."""
+        partial = self.partial
+        self.partial = Uncut(*partial.followed_by(data)) if isinstance(partial, Uncut) else Uncut(data, 0)
 
     def feed(self, data: Payload) -> list[bytes]:
         """Take *data* and return the frames that it completes, in order, as bytes; often none, often many.

@@ -250,8 +250,13 @@ class FramedProtocol(Protocol):
 
     def data_received(self, data: bytes, /) -> None:
         """Cut *data* into frames.  A large frame's missing bytes are from then on received into its own buffer."""
+        decoder = self._decoder
+        if decoder.partial is not None and decoder.is_uncut:
+            # A layer hands on piece after piece, and a part of the last is still to be cut: ``cut_on`` will do it.
+            decoder.postpone(bytes(data))
+            return
         try:
-            frames = self._decoder.feed(data)
+            frames = decoder.feed(data)
         except FramingError as fault:
             self._link.deliver_frames(self, fault.frames, fault)
             return
@@ -268,7 +273,7 @@ class FramedProtocol(Protocol):
             except FramingError as fault:
                 self._link.deliver_frames(self, frames + fault.frames, fault)
                 return
-        self._deliver(frames)
+        self._pass_on(frames)
 
     def cut_on(self) -> None:
         """Go on where cutting was left off: all frames of the turn's share have been delivered."""
@@ -277,7 +282,7 @@ class FramedProtocol(Protocol):
         except FramingError as fault:
             self._link.deliver_frames(self, fault.frames, fault)
             return
-        self._deliver(frames)
+        self._pass_on(frames)
 
     def large_frame_updated(self, size: int) -> None:
         """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""
@@ -292,19 +297,19 @@ class FramedProtocol(Protocol):
             self._pass_on(frames)
 
     def _pass_on(self, frames: list[bytes]) -> None:
-        if len(frames) == 1 and not self.is_batched:
+        link = self._link
+        if len(frames) == 1 and not self.is_batched and not link.is_halted and link._held is None:
             self.frame_received(frames[0])
         elif frames:
-            self._deliver(frames)
+            is_uncut = len(frames) >= TURN_FRAMES and self._decoder.is_uncut
+            link.deliver_frames(self, frames, None, is_uncut)
         elif self._decoder.receive_buffer is not None:
             self._link.receive_into(LargeFrame(self))
 
-    def _deliver(self, frames: list[bytes]) -> None:
-        is_uncut = len(frames) >= TURN_FRAMES and self._decoder.is_uncut
-        self._link.deliver_frames(self, frames, None, is_uncut)
-
     def eof_received(self) -> bool | None:
         """The stream ends: in between two frames all is well, inside one the connection is given up."""
+        while self._decoder.is_uncut:
+            self.cut_on()  # nothing comes behind it any more, so there is nothing to wait for
         try:
             frames = self._decoder.feed_eof()
         except FramingError as fault:
@@ -342,6 +347,9 @@ class ForeignLink:
     """
 
     __slots__ = ("_transport",)
+
+    #: Nothing is held here, ever.
+    _held = None
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport

@@ -615,12 +615,15 @@ class Stream(Transport):
         of a descriptor is neither looked at nor changed.  On a stream that is closing the sending fails, as if the
         end had come in its midst.  Raises OptionError for a file in text mode and for numbers that are negative,
         ValueError for a closed file, TypeError for what is no file or no number, TransportClosed after
-        ``write_eof``, WrongThread, ReactorClosed.
+        ``write_eof`` and when the connection has ended, WrongThread, ReactorClosed.
         """
         from reactor.net.stream.sendfile import FileSending
 
         sending = FileSending(file, offset, count, on_done, self._cancel_file)
         self._shared.loop.check()
+        if self._is_lost:
+            # Its protocol has heard the last word, or is about to: nothing may be told behind that.
+            raise TransportClosed("send_file() after the end of the connection")
         if self._is_write_ended:
             self._refuse("send_file")
             self._end_files([sending], self._error)
