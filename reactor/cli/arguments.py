@@ -82,7 +82,7 @@ def use_accel(accel: str | None) -> None:
 
 def poller_text(loop: Reactor) -> str:
     """Return the poller of *loop*, and whether it is a pump, see ``reactor.net.pump.pump``."""
-    return f"{loop.selector_name}+pump" if loop.shared.pump is not None else loop.selector_name
+    return f"{loop.selector_name}+pump" if loop._shared.pump is not None else loop.selector_name
 
 
 def expand(path: str) -> str:

@@ -183,6 +183,6 @@ def described(server: Server, loop: reactor.Reactor, arguments: argparse.Namespa
 def settle(loop: reactor.Reactor, grace: float) -> None:
     """Give the last replies time to arrive: until the peers have closed too, or a short while."""
     try:
-        loop.run_until(lambda: not loop.shared.lingering, timeout=min(grace, SETTLE))
+        loop.run_until(lambda: not loop._shared.lingering, timeout=min(grace, SETTLE))
     except TimeoutError:
         pass

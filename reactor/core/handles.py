@@ -26,7 +26,7 @@ def uncallable(verb: str, callback: object) -> ArgumentError:
     return ArgumentError(f"{verb}() takes a function to be called, not a {type(callback).__name__}")
 
 
-#: ``Timer.entry`` of a timer that lies in no queue.
+#: ``Timer._entry`` of a timer that lies in no queue.
 NOT_QUEUED = -1
 
 
@@ -73,7 +73,7 @@ class Timer:
     change nothing, in another thread than the one that runs the reactor: threads cannot share the heap.
     """
 
-    __slots__ = ("args", "callback", "entry", "interval", "queue", "target", "when")
+    __slots__ = ("_entry", "_queue", "_target", "args", "callback", "interval", "when")
 
     def __init__(
         self,
@@ -85,28 +85,28 @@ class Timer:
     ) -> None:
         self.when = when
         self.interval = interval
-        self.target: Callable[..., object] | None = target
+        self._target: Callable[..., object] | None = target
         self.args = args
-        self.queue = queue
+        self._queue = queue
         self.callback: Callable[..., object] | None = None
-        self.entry = NOT_QUEUED
+        self._entry = NOT_QUEUED
 
     def __repr__(self) -> str:
-        what = "cancelled" if self.target is None else f"of {describe(self.target)} at {self.when:g}"
+        what = "cancelled" if self._target is None else f"of {describe(self._target)} at {self.when:g}"
         return f"<{type(self).__name__} {what}>"
 
     def cancel(self) -> None:
         """Make sure that the callback never runs (again).  Calling it twice, or too late, does nothing."""
-        self.queue.check()
-        self.callback = self.target = None
+        self._queue.check()
+        self.callback = self._target = None
         self.args = ()
-        if self.entry != NOT_QUEUED:
-            self.entry = NOT_QUEUED
-            self.queue.abandon_one()
+        if self._entry != NOT_QUEUED:
+            self._entry = NOT_QUEUED
+            self._queue.abandon_one()
 
     def is_cancelled(self) -> bool:
         """Return True if ``cancel`` was called."""
-        return self.target is None
+        return self._target is None
 
     def postpone(self, when: float) -> None:
         """Move the timer to the instant *when*, as ``reschedule``.
@@ -114,7 +114,7 @@ class Timer:
         If the timer waits and *when* is a later float, as when an idle timeout is pushed back at every message,
         this is one assignment (70 ns).
         """
-        if self.entry != NOT_QUEUED and type(when) is float and when >= self.when:
+        if self._entry != NOT_QUEUED and type(when) is float and when >= self.when:
             # The thread is not checked here: that would cost 150 ns a message, and one assignment, which leaves the
             # heap alone, does no harm from any thread.
             self.when = when
@@ -127,4 +127,4 @@ class Timer:
         A cancelled timer stays cancelled.  Raises OptionError if *when* is NaN or does not fit into a float,
         TypeError if it is no number; the timer stays where it was then.
         """
-        self.queue.move(self, when)
+        self._queue.move(self, when)

@@ -55,7 +55,7 @@ class TimerQueue:
     def push(self, timer: Timer) -> None:
         """Queue *timer* at ``timer.when``."""
         # Tuples are compared from the left, and no two have the same entry: timers are never compared.
-        timer.entry = entry = self._next_entry()
+        timer._entry = entry = self._next_entry()
         heappush(self.heap, (timer.when, entry, timer))
 
     def move(self, timer: Timer, when: float) -> None:
@@ -65,17 +65,17 @@ class TimerQueue:
         """
         self.check()
         when = seconds(when, "a timer's instant")
-        if timer.target is None:
+        if timer._target is None:
             return
         timer.callback = None  # it may be due already: whoever comes to run it passes over it
-        queued = timer.entry != NOT_QUEUED  # a periodic one can be due, and queued for its next tick
+        queued = timer._entry != NOT_QUEUED  # a periodic one can be due, and queued for its next tick
         if queued and when >= timer.when:
             timer.when = when  # its triple is too early now; ``take_due`` finds that out, at no cost until then
             return
         timer.when = when
         if queued:
             # Its old triple cannot be taken out of the middle of a heap; it is dead from here on, and may be swept.
-            timer.entry = NOT_QUEUED
+            timer._entry = NOT_QUEUED
             self.abandon_one()
         self.push(timer)
         if self.moved_earlier is not None:
@@ -86,7 +86,7 @@ class TimerQueue:
         self._dead += 1
         if self._dead > TIMER_SWEEP_MIN and self._dead * 2 > len(self.heap):
             # Linear, but paid for by as many cancellations: a constant each.
-            self.heap = [triple for triple in self.heap if triple[2].entry == triple[1]]
+            self.heap = [triple for triple in self.heap if triple[2]._entry == triple[1]]
             heapify(self.heap)
             self._dead = 0
 
@@ -100,15 +100,15 @@ class TimerQueue:
         heap = self.heap
         while heap and heap[0][0] <= now:
             when, entry, timer = heappop(heap)
-            if timer.entry != entry:
+            if timer._entry != entry:
                 # Cancelled, or moved to an earlier instant: this triple is dead.
                 self._dead -= 1
             elif timer.when > when:
                 # Moved to a later instant since it was pushed: this is where that is paid for.
                 self.push(timer)
             else:
-                timer.entry = NOT_QUEUED
-                timer.callback = timer.target  # only now can it be run; see ``handles``
+                timer._entry = NOT_QUEUED
+                timer.callback = timer._target  # only now can it be run; see ``handles``
                 if timer.interval is not None:
                     # The same as so many whole intervals and one more, but ``//`` overflows if the interval is
                     # tiny.
@@ -132,7 +132,7 @@ class TimerQueue:
         heap = self.heap
         while heap:
             when, entry, timer = heap[0]
-            if timer.entry == entry:
+            if timer._entry == entry:
                 return when  # perhaps not its instant any more, but never a later one than that
             heappop(heap)
             self._dead -= 1
@@ -142,6 +142,6 @@ class TimerQueue:
         """Forget every timer."""
         # A timer that outlives its loop may still be cancelled; it must not count itself as dead in here then.
         for _, _, timer in self.heap:
-            timer.entry = NOT_QUEUED
+            timer._entry = NOT_QUEUED
         self.heap.clear()
         self._dead = 0

@@ -164,8 +164,8 @@ class FramedProtocol(Protocol):
 
     codec: Codec
     #: Whether a subclass wants frames by the batch, and whether it leaves the cutting to us.
-    is_batched = False
-    is_cut_here = True
+    _is_batched = False
+    _is_cut_here = True
 
     _outbox: Outbox
     _decoder: Codec
@@ -173,18 +173,18 @@ class FramedProtocol(Protocol):
     def __init_subclass__(cls, **options: object) -> None:
         """See what the subclass overrides: now, and not at each frame."""
         super().__init_subclass__(**options)
-        cls.is_batched = cls.frames_received is not FramedProtocol.frames_received
-        cls.is_cut_here = cls.data_received is FramedProtocol.data_received
+        cls._is_batched = cls.frames_received is not FramedProtocol.frames_received
+        cls._is_cut_here = cls.data_received is FramedProtocol.data_received
 
     def connection_made(self, transport: Stream, /) -> None:
         """Take the transport and make this connection's decoder.  Whoever overrides this must call it."""
         self.transport = transport
         self._decoder = self.codec.fresh()
-        self._link = transport if hasattr(transport, "deliver_frames") else ForeignLink(transport)
+        self._link = transport if hasattr(transport, "_deliver_frames") else ForeignLink(transport)
         if self._link is transport:
-            self._decoder.most = TURN_FRAMES  # and it asks for the rest in the next turns, see cut_on
+            self._decoder.most = TURN_FRAMES  # and it asks for the rest in the next turns, see _cut_on
         #: Where payloads are put while the transport collects what leaves together, and it makes frames of them.
-        self._outbox = self._link.outbox_for(self, self._decoder)
+        self._outbox = self._link._outbox_for(self, self._decoder)
 
     # -- frames ------------------------------------------------------------------------------------------------
 
@@ -203,8 +203,8 @@ class FramedProtocol(Protocol):
         pending = iter(frames)
         for frame in pending:
             received(frame)
-            if link.is_halted:
-                link.put_back(self, list(pending))
+            if link._is_halted:
+                link._put_back(self, list(pending))
                 return
 
     def send_frame(self, payload: Payload) -> None:
@@ -252,17 +252,17 @@ class FramedProtocol(Protocol):
         """Cut *data* into frames.  A large frame's missing bytes are from then on received into its own buffer."""
         decoder = self._decoder
         if decoder.partial is not None and decoder.is_uncut:
-            # A layer hands on piece after piece, and a part of the last is still to be cut: ``cut_on`` will do it.
+            # A layer hands on piece after piece, and a part of the last is still to be cut: ``_cut_on`` will do it.
             decoder.postpone(bytes(data))
             return
         try:
             frames = decoder.feed(data)
         except FramingError as fault:
-            self._link.deliver_frames(self, fault.frames, fault)
+            self._link._deliver_frames(self, fault.frames, fault)
             return
         self._pass_on(frames)
 
-    def cut_received(self, frames: list[bytes], rest: bytes) -> None:
+    def _cut_received(self, frames: list[bytes], rest: bytes) -> None:
         """What ``data_received`` does with bytes that the pump has cut already: *frames*, and the *rest* behind
         them, which is the start of another one, or of none."""
         if rest and len(frames) >= TURN_FRAMES:
@@ -271,49 +271,49 @@ class FramedProtocol(Protocol):
             try:
                 frames += self._decoder.feed(rest)
             except FramingError as fault:
-                self._link.deliver_frames(self, frames + fault.frames, fault)
+                self._link._deliver_frames(self, frames + fault.frames, fault)
                 return
         self._pass_on(frames)
 
-    def cut_on(self) -> None:
+    def _cut_on(self) -> None:
         """Go on where cutting was left off: all frames of the turn's share have been delivered."""
         try:
             frames = self._decoder.feed(b"")
         except FramingError as fault:
-            self._link.deliver_frames(self, fault.frames, fault)
+            self._link._deliver_frames(self, fault.frames, fault)
             return
         self._pass_on(frames)
 
-    def large_frame_updated(self, size: int) -> None:
+    def _large_frame_updated(self, size: int) -> None:
         """*size* bytes arrived in the buffer that ``LargeFrame`` lent."""
         try:
             frames = self._decoder.buffer_updated(size)
         except FramingError as fault:
-            self._link.deliver_frames(self, fault.frames, fault)
+            self._link._deliver_frames(self, fault.frames, fault)
             return
         if self._decoder.receive_buffer is None:
-            self._link.receive_into(None)
+            self._link._receive_into(None)
         if frames:
             self._pass_on(frames)
 
     def _pass_on(self, frames: list[bytes]) -> None:
         link = self._link
-        if len(frames) == 1 and not self.is_batched and not link.is_halted and link._held is None:
+        if len(frames) == 1 and not self._is_batched and not link._is_halted and link._held is None:
             self.frame_received(frames[0])
         elif frames:
             is_uncut = len(frames) >= TURN_FRAMES and self._decoder.is_uncut
-            link.deliver_frames(self, frames, None, is_uncut)
+            link._deliver_frames(self, frames, None, is_uncut)
         elif self._decoder.receive_buffer is not None:
-            self._link.receive_into(LargeFrame(self))
+            self._link._receive_into(LargeFrame(self))
 
     def eof_received(self) -> bool | None:
         """The stream ends: in between two frames all is well, inside one the connection is given up."""
         while self._decoder.is_uncut:
-            self.cut_on()  # nothing comes behind it any more, so there is nothing to wait for
+            self._cut_on()  # nothing comes behind it any more, so there is nothing to wait for
         try:
             frames = self._decoder.feed_eof()
         except FramingError as fault:
-            self._link.deliver_frames(self, fault.frames, fault)
+            self._link._deliver_frames(self, fault.frames, fault)
             return None
         self._pass_on(frames)
         return None
@@ -337,7 +337,7 @@ class LargeFrame:
 
     def buffer_updated(self, size: int) -> None:
         """*size* bytes arrived there."""
-        self._protocol.large_frame_updated(size)
+        self._protocol._large_frame_updated(size)
 
 
 class ForeignLink:
@@ -354,19 +354,19 @@ class ForeignLink:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
-    def outbox_for(self, protocol: object, codec: Codec) -> Outbox:
+    def _outbox_for(self, protocol: object, codec: Codec) -> Outbox:
         """A foreign transport makes no frames."""
         return NO_OUTBOX
 
     @property
-    def is_halted(self) -> bool:
+    def _is_halted(self) -> bool:
         """Return True if no more frames may be delivered."""
         return bool(self._transport.is_closing())
 
-    def receive_into(self, buffers: object) -> None:
+    def _receive_into(self, buffers: object) -> None:
         """A foreign transport goes on to call ``data_received``, and the codec copies."""
 
-    def deliver_frames(
+    def _deliver_frames(
         self,
         protocol: FramedProtocol,
         frames: list[bytes],
@@ -379,7 +379,7 @@ class ForeignLink:
         if fault is not None and not self._transport.is_closing():
             self._transport.abort()
 
-    def put_back(self, protocol: FramedProtocol, frames: list[bytes]) -> None:
+    def _put_back(self, protocol: FramedProtocol, frames: list[bytes]) -> None:
         """They are not wanted: a foreign transport is halted only when it closes."""
 
 

@@ -120,7 +120,7 @@ class Reactor(Loop):
     busy connections, and costs a processor.  Raises OptionError where there is no pump, which does it.
     """
 
-    __slots__ = ("_reserve", "_resolver", "shared", "slow_callback_duration")
+    __slots__ = ("_reserve", "_resolver", "_shared", "slow_callback_duration")
 
     def __init__(
         self,
@@ -143,8 +143,8 @@ class Reactor(Loop):
             raise
         #: Seconds that a callback may take in debug mode, as in asyncio.
         self.slow_callback_duration = SLOW_CALLBACK_SECONDS
-        #: What the transports of this reactor share; ``shared.transports`` are those that are open.
-        self.shared = Shared(self)
+        #: What the transports of this reactor share; its ``transports`` are those that are open.
+        self._shared = Shared(self)
         self._reserve = Reserve(self.ops)
         self._resolver: Resolver | None = None
         if is_watched:
@@ -158,7 +158,7 @@ class Reactor(Loop):
         if self._resolver is None:
             from reactor.net.names.resolver import Resolver
 
-            self._resolver = Resolver(self.shared)
+            self._resolver = Resolver(self._shared)
         return self._resolver
 
     def _checked(
@@ -291,7 +291,7 @@ class Reactor(Loop):
         checked_limit(max_connections)
         checked_seconds("idle_timeout", idle_timeout)
         return Listener(
-            self.shared,
+            self._shared,
             [adopted_socket(self.ops, sock, (socket.SOCK_STREAM, socket.SOCK_SEQPACKET), must_listen=True)],
             factory,
             settings,
@@ -312,7 +312,7 @@ class Reactor(Loop):
     ) -> Listener[Any]:
         try:
             return Listener(
-                self.shared,
+                self._shared,
                 sockets,
                 factory,
                 options,
@@ -354,7 +354,7 @@ class Reactor(Loop):
 
         settings = self._checked("connect_tcp", factory, STREAM, watermarks, options)
         return Connector(
-            self.shared,
+            self._shared,
             self.resolver,
             factory,
             (host, port),
@@ -406,7 +406,7 @@ class Reactor(Loop):
         kind = _kind_of(seqpacket)
         settings = self._checked("connect_unix", factory, kind_for(kind), watermarks, options)
         return Connector(
-            self.shared,
+            self._shared,
             self.resolver,
             factory,
             [(socket.AF_UNIX, kind, 0, checked_unix_path(path))],
@@ -472,8 +472,8 @@ class Reactor(Loop):
         transport = transport_for(kind)
 
         def make_stream(sock: socket.socket, protocol: Any, peer: Any) -> Any:
-            stream = transport(self.shared, sock, protocol, peer, watermarks)
-            stream.start()
+            stream = transport(self._shared, sock, protocol, peer, watermarks)
+            stream._start()
             return stream
 
         return make_stream
@@ -501,7 +501,7 @@ class Reactor(Loop):
         protocol = self._made(factory, DATAGRAMS)
         sock = open_datagram_socket(self.ops, local, remote, options=settings)
         path = local if isinstance(local, str | bytes) else None
-        made = partial(make_endpoint, self.shared, sock, protocol, watermarks=watermarks, unix_path=path)
+        made = partial(make_endpoint, self._shared, sock, protocol, watermarks=watermarks, unix_path=path)
         endpoint: DatagramEndpoint = self.call_inside(made)
         return endpoint
 
@@ -516,7 +516,7 @@ class Reactor(Loop):
         protocol = self._made(factory, DATAGRAMS)
         adopted = adopted_socket(self.ops, sock, (socket.SOCK_DGRAM,))
         endpoint: DatagramEndpoint = self.call_inside(
-            partial(make_endpoint, self.shared, adopted, protocol, watermarks=watermarks)
+            partial(make_endpoint, self._shared, adopted, protocol, watermarks=watermarks)
         )
         return endpoint
 
@@ -525,13 +525,13 @@ class Reactor(Loop):
     def _forget_after_fork(self) -> None:
         """In a forked child: let go of what the parent goes on using, the paths of Unix sockets included."""
         super()._forget_after_fork()
-        self.shared.pump = None  # the poller that ``reopen`` makes receives for nobody
-        self.shared.lingering.forget_after_fork()
-        self.shared.inherited.update(self.shared.transports)
-        for transport in list(self.shared.transports):
-            forget_unsent = getattr(transport, "forget_unsent", None)
-            if forget_unsent is not None:
-                forget_unsent()
+        self._shared.pump = None  # the poller that ``reopen`` makes receives for nobody
+        self._shared.lingering.forget_after_fork()
+        self._shared.inherited.update(self._shared.transports)
+        for transport in list(self._shared.transports):
+            _forget_unsent = getattr(transport, "_forget_unsent", None)
+            if _forget_unsent is not None:
+                _forget_unsent()
             forget_path = getattr(transport, "forget_path", None)
             if forget_path is not None:
                 forget_path()
@@ -547,9 +547,9 @@ class Reactor(Loop):
     def set_probe(self, probe: Probe | None) -> None:
         """Have *probe* watch this reactor and its transports from now on; None for nobody."""
         super().set_probe(probe)
-        self.shared.probe = probe
-        if self.shared.pump is not None:
-            self.shared.pump.is_probed = probe is not None
+        self._shared.probe = probe
+        if self._shared.pump is not None:
+            self._shared.pump.is_probed = probe is not None
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -573,16 +573,16 @@ class Reactor(Loop):
         ``connection_failed``, also about a connector that a protocol made and cancelled in answer to such a word.
         """
         for rounds_left in reversed(range(8)):
-            for transport in list(self.shared.transports):
+            for transport in list(self._shared.transports):
                 transport.abort()
             # Some open another connection whenever one ends.  In the last round nothing can be opened any more, so
             # nothing is left behind that would have to be told.
             self._is_closed = not rounds_left
             self.engine.run_what_is_ready()
-            if not (self.shared.transports or self._ready or self.engine.flushes):
+            if not (self._shared.transports or self._ready or self.engine.flushes):
                 break
         self._is_closed = False  # no user code from here on, and our own may still have to change something
-        self.shared.lingering.close()
+        self._shared.lingering.close()
         if self._resolver is not None:
             self._resolver.close()
 

@@ -232,7 +232,7 @@ class Server:
 
     def _sessions(self) -> Iterator[Session]:
         """Yield the open sessions.  The reactor keeps a set of all transports, so no second one is kept here."""
-        for transport in list(self._loop.shared.transports):
+        for transport in list(self._loop._shared.transports):
             protocol = transport.get_protocol() if hasattr(transport, "get_protocol") else None
             if isinstance(protocol, Session) and protocol.belongs_to(self):
                 yield protocol

@@ -47,20 +47,12 @@ ASKED_BY_HOSTS = {"Reactor.fileno", "Reactor.next_timeout"}
 
 #: What only the parts of the reactor call of each other, in a callback, and no program.
 PARTS = {
-    # a stream is started by who made it, and asks its protocol where to receive and by which codec to send
-    "start", "outbox_for", "receive_into",
-    # the loop, or the pump, tells it what has arrived, and gets what it is to send
-    "arrived", "end_arrived", "takes_frames", "frame_arrived", "uncork", "sent_by_pump", "after_pump",
-    # its protocol cuts what has arrived, and gives the frames back to be shared out to turns
-    "deliver_frames", "put_back",
-    # a file is sent by its stream
-    "FileSending.push", "FileSending.end", "FileSending.forget", "FileSending.tell",
     # an idle timeout is pushed back by whatever moves
     "note_progress",
     # a look-up is answered by its resolver, which is closed, and brought through a fork, by its reactor
     "wait_for", "answer", "Resolver.close", "Resolver.resume", "forget_threads",
     # a fork is noticed by the loop, which tells all the others
-    "forget_path", "forget_unsent",
+    "forget_path",
 }  # fmt: skip
 
 #: What any thread may call.

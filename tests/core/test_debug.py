@@ -290,7 +290,7 @@ def test_nothing_is_wrapped_or_measured_when_it_is_off(monkeypatch: pytest.Monke
         assert type(loop) is reactor.Reactor
         assert loop.engine.probe is None
         handle, timer = loop.call_soon(fail), loop.call_later(5, fail)
-        assert (handle.callback, timer.target) == (fail, fail)
+        assert (handle.callback, timer._target) == (fail, fail)
         assert repr(handle) == "<Handle of tests.core.test_debug.fail>"
         handle.cancel()
         timer.cancel()
@@ -379,4 +379,4 @@ def test_the_rules_of_threads_are_the_same(loop: reactor.Reactor) -> None:
 def test_a_program_in_debug_mode_has_no_pump() -> None:
     """Its one callback would stand for many protocols, and none could be told from the others."""
     with reactor.Reactor(debug=True) as loop:
-        assert loop.shared.pump is None
+        assert loop._shared.pump is None

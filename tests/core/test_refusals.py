@@ -119,7 +119,7 @@ def test_a_timer_is_refused_to_another_thread_while_the_loop_runs(virtual: Virtu
     timer = loop.call_later(60, print)
 
     def look() -> tuple[object, ...]:
-        return (*state_of(virtual), timer.when, timer.entry, timer.callback, timer.target, timer.args)
+        return (*state_of(virtual), timer.when, timer._entry, timer.callback, timer._target, timer.args)
 
     def from_thread() -> None:
         if state == "due":

@@ -30,7 +30,7 @@ def due(queue: TimerQueue, now: float) -> list[Any]:
     """The names of the timers that are due and not cancelled, in order."""
     found: list[Timer] = []
     queue.take_due(now, found.append)
-    assert all(timer.callback is timer.target is print for timer in found)
+    assert all(timer.callback is timer._target is print for timer in found)
     return [timer.args[0] for timer in found]
 
 
@@ -279,10 +279,10 @@ def test_what_is_no_instant_is_refused_when_a_timer_is_moved(
         queue.take_due(1.0, lambda found: None)
     elif state == "cancelled":
         timer.cancel()
-    before = (timer.when, timer.entry, timer.callback)
+    before = (timer.when, timer._entry, timer.callback)
     with pytest.raises((TypeError, OptionError), match="a timer's instant is a number of seconds"):
         way(timer, when)
-    assert (timer.when, timer.entry, timer.callback) == before
+    assert (timer.when, timer._entry, timer.callback) == before
 
 
 def test_an_instant_may_be_any_real_number() -> None:

@@ -62,7 +62,7 @@ class Virtual:
         """Connect to *destination*."""
         stage = self.stage
         return Connector(
-            stage.shared,
+            stage._shared,
             stage.resolver,
             lambda: self.caller,
             destination,
@@ -93,7 +93,7 @@ def virtual() -> Iterator[Virtual]:
         yield world
         assert world.stage.failures == []
         assert len(world.poller.get_map()) == before
-        assert not [item for item in world.stage.shared.transports if isinstance(item, Connector)]
+        assert not [item for item in world.stage._shared.transports if isinstance(item, Connector)]
 
 
 def pending(**keywords: Any) -> ScriptedSocket:

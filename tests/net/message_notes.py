@@ -135,8 +135,8 @@ def scripted_messages(**reactions: Any) -> Iterator[tuple[Stage, ScriptedSocket,
         sock: Any = ScriptedSocket(socket.AF_UNIX, socket.SOCK_SEQPACKET, sockname="", peername="")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_032)
         notes = MessageNotes(**reactions)
-        stream = MessageStream(stage.shared, sock, notes)
-        stream.start()
+        stream = MessageStream(stage._shared, sock, notes)
+        stream._start()
         yield stage, sock, notes, stream
         assert stage.failures == []
     notes.check_grammar()

@@ -82,7 +82,7 @@ def opened(stage: Stage, local: Any = None, remote: Any = None, **reactions: Any
     notes = Notes(**reactions)
     path = local if isinstance(local, str) else None
     sock = open_datagram_socket(stage.ops, local, remote)
-    return notes, make_endpoint(stage.shared, sock, notes, unix_path=path)
+    return notes, make_endpoint(stage._shared, sock, notes, unix_path=path)
 
 
 @contextmanager
@@ -98,9 +98,9 @@ def scripted(
             sock.script("getpeername", OSError(errno.ENOTCONN, "not connected"))
         notes = Notes(**reactions)
         endpoint = DatagramEndpoint(
-            stage.shared, sock, notes, watermarks=watermarks or Watermarks()  # type: ignore[arg-type]
+            stage._shared, sock, notes, watermarks=watermarks or Watermarks()  # type: ignore[arg-type]
         )
-        endpoint.start()
+        endpoint._start()
         yield stage, sock, notes, endpoint
         assert stage.failures == []
 
@@ -144,7 +144,7 @@ def batched(
     with native, stage_on(clock=VirtualClock()) as stage, peers_on() as [peer]:
         sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
         notes = Notes(**reactions)
-        endpoint = make_endpoint(stage.shared, sock, notes, watermarks=watermarks or Watermarks())
+        endpoint = make_endpoint(stage._shared, sock, notes, watermarks=watermarks or Watermarks())
         assert isinstance(endpoint, BatchedEndpoint)
         peer.connect(endpoint.get_extra_info("sockname"))
         yield stage, notes, endpoint, peer

@@ -57,7 +57,7 @@ def test_the_socket_is_closed_when_nobody_can_be_told_of_the_end(poller_name: st
             far.close()
         stage.until(lambda: stream.fileno() == -1)
         assert [type(exc) for exc in stage.take_failures()] == [AttributeError]
-        assert stream not in stage.shared.transports
+        assert stream not in stage._shared.transports
 
 
 def test_the_stream_ends_when_its_protocol_cannot_be_told_to_pause(poller_name: str) -> None:

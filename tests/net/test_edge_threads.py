@@ -148,7 +148,7 @@ def _frozen(value: Any) -> Any:
 
 def world_of(stage: Stage) -> tuple[Any, ...]:
     """What the system and the loop hold."""
-    return dict(open_descriptors()), set(stage.registry.poller.get_map()), set(stage.shared.transports)
+    return dict(open_descriptors()), set(stage.registry.poller.get_map()), set(stage._shared.transports)
 
 
 @pytest.mark.parametrize(("kind", "name"), CALLS, ids=lambda value: getattr(value, "__name__", value))

@@ -246,7 +246,7 @@ def test_what_lingers_is_closed_with_the_reactor(poller_name: str) -> None:
     peer = Peer(stage, far)
     stream.close()
     stage.settle()
-    assert len(stage.shared.lingering) == 1
+    assert len(stage._shared.lingering) == 1
     stage.close()
     assert near.fileno() == -1
     peer.close()
@@ -261,6 +261,6 @@ def test_the_callers_world_is_used() -> None:
 
     world = World()
     with stage_on("select", clock=lambda: float(next(instants)), ops=world) as stage:
-        assert stage.shared.ops is world
+        assert stage._shared.ops is world
         assert stage.selector_name == "select"
         assert 1000 <= stage.time() < 2000

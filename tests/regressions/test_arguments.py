@@ -62,7 +62,7 @@ class Place:
         """Return everything of the loop that a call could change."""
         loop = self.loop
         return (
-            set(loop.shared.transports), dict(loop.registry.poller.get_map()), len(loop.engine.timers),
+            set(loop._shared.transports), dict(loop.registry.poller.get_map()), len(loop.engine.timers),
             list(loop.engine.ready), list(loop.engine.flushes), loop.engine.is_stopping, loop.reports.handler,
             self.stream.get_protocol(), self.stream.get_write_buffer_limits(), self.stream.is_closing(),
             loop.resolver.threads, list(loop.engine.due), self.plain.gettimeout(),

@@ -141,13 +141,13 @@ def test_a_turn_cuts_no_more_of_an_arrival_than_it_may_deliver(
 ) -> None:
     """To cut a quarter of a mebibyte of empty frames at once costs milliseconds, and all others would wait."""
     cuts: list[int] = []
-    deliver = Stream.deliver_frames
+    deliver = Stream._deliver_frames
 
     def spy(self: Stream, protocol: Any, frames: list[bytes], *rest: Any, **more: Any) -> None:
         cuts.append(len(frames))
         deliver(self, protocol, frames, *rest, **more)
 
-    monkeypatch.setattr(Stream, "deliver_frames", spy)
+    monkeypatch.setattr(Stream, "_deliver_frames", spy)
     protocols = [type("Cutting", (Counting,), {"codec": codec})() for _ in range(8)]
     peers = [loop.pair(protocol) for protocol in protocols]
     empty = codec.fresh().encode(b"")

@@ -60,7 +60,7 @@ def test_every_reply_leaves_once_when_an_interrupt_surfaces_at_the_call_that_sen
             peer.send(word)
         loop.turns(1)
         assert [heard(peer) for peer in peers] == [word] * 8
-    pump: Any = loop.shared.pump
+    pump: Any = loop._shared.pump
     pump.clock = lambda: 0.0  # however slow the machine is, replies that may leave together do
     pump._lib = Interrupted(pump._lib, is_sent=is_sent)
     for number, peer in enumerate(peers):
@@ -88,7 +88,7 @@ def test_an_end_is_told_when_eof_received_is_interrupted(loop: Shipped, interrup
         loop.turns(2)
     loop.turns(2)
     assert struck.ends == [None]
-    assert not loop.shared.transports
+    assert not loop._shared.transports
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -105,7 +105,7 @@ def test_a_connection_goes_on_in_the_parent_when_a_child_closes_it_before_it_reo
         if child == 0:
             status = 1
             try:
-                for transport in list(loop.shared.transports):
+                for transport in list(loop._shared.transports):
                     getattr(transport, "close")()  # noqa: B009  # streams and listeners have it
                 loop.reopen()
                 loop.turns(5)

@@ -41,7 +41,7 @@ def reopened(stage: Stage) -> None:
 
 
 def closed_first(stage: Stage) -> None:
-    for transport in list(stage.shared.transports):
+    for transport in list(stage._shared.transports):
         transport.close()  # type: ignore[attr-defined]
     stage.close()
 

@@ -125,7 +125,7 @@ def test_a_stream_lives_one_life(kind: str, plan: dict[str, list[str]], script: 
     for step in script:
         act((stream, peer), step, stage)
     if witness.is_lost:
-        assert near.fileno() == -1 or len(stage.shared.lingering) == 1
+        assert near.fileno() == -1 or len(stage._shared.lingering) == 1
     stage.settle()
     stage.close()
     peer.close()
@@ -133,7 +133,7 @@ def test_a_stream_lives_one_life(kind: str, plan: dict[str, list[str]], script: 
     assert witness.is_lost
     assert witness.late == []
     assert near.fileno() == -1
-    assert stage.shared.transports == set()
+    assert stage._shared.transports == set()
     assert {type(failure) for failure in stage.take_failures()} <= {Bug, FrameMalformed}
 
 

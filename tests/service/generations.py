@@ -87,7 +87,7 @@ def main() -> None:
     ways = {"handover": serve_handed_over, "exec": serve_inherited}
     with reactor.Reactor() as loop:
         ways[sys.argv[1]](loop, sys.argv[2])
-        loop.run_until(lambda: not loop.shared.transports and not loop.shared.lingering, 10)
+        loop.run_until(lambda: not loop._shared.transports and not loop._shared.lingering, 10)
     say(str(Answering.count))
 
 

@@ -163,7 +163,7 @@ def test_the_protocol_can_ask_with_which_key_its_peer_came(poller_name: str) -> 
             scene.until(lambda protocol=protocol: protocol.is_lost)
             assert last.pop() == key.id
             assert scene.gate.key_id_of(protocol.transport) is None
-        assert not scene.stage.shared.extra
+        assert not scene.stage._shared.extra
         other = scene.stage.listen_tcp(lambda: plain, "127.0.0.1")
         plain = Recorder()
         with Caller(scene.stage, other.address):

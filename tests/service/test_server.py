@@ -167,7 +167,7 @@ def test_nothing_more_is_read_when_the_client_does_not_read(loop: reactor.Reacto
             before, left = len(left), pushed(plain, left)
             turns_without = turns_without + 1 if len(left) == before else 0
         assert left, "a megabyte went into a server whose replies nobody took"
-        (stream,) = [one for one in loop.shared.transports if isinstance(one, reactor.Stream)]
+        (stream,) = [one for one in loop._shared.transports if isinstance(one, reactor.Stream)]
         assert stream.get_write_buffer_size() < 512 * 1024
         received = bytearray()
 

@@ -211,7 +211,7 @@ class Listener(Generic[A_co]):
         if self._idle_timeout is not None:
             stream.set_idle_timeout(self._idle_timeout)
         try:
-            stream.start()
+            stream._start()
         except SystemLimit as exc:
             # This poller has no room for the descriptor.  The stream has ended; more clients will meet the same.
             self._shared.counters.shed += 1

@@ -58,10 +58,10 @@ def make_endpoint(
             raise
         if batch is not None:
             endpoint: DatagramEndpoint = BatchedEndpoint(shared, sock, protocol, batch, watermarks)
-            endpoint.start()
+            endpoint._start()
             return endpoint
     endpoint = DatagramEndpoint(shared, sock, protocol, watermarks=watermarks, unix_path=unix_path)
-    endpoint.start()
+    endpoint._start()
     return endpoint
 
 
@@ -86,16 +86,16 @@ class BatchedEndpoint(DatagramEndpoint):
 
     def resume_reading(self) -> None:
         """Take datagrams again; what had arrived already comes from the loop."""
-        was_halted = self.is_halted
+        was_halted = self._is_halted
         super().resume_reading()
         # Called inside a delivery, it need not ask for another: the loop of ``_hand_on`` goes on.
-        if self._arrived and was_halted and not self.is_halted and self._corked is None:
+        if self._arrived and was_halted and not self._is_halted and self._corked is None:
             self._shared.loop.call_soon(self._hand_on)
 
     def _on_readable(self) -> None:
         if not self._arrived:  # else what was received earlier comes first
             try:
-                self._arrived = self._batch.receive(self.sock.fileno())
+                self._arrived = self._batch.receive(self._sock.fileno())
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -110,7 +110,7 @@ class BatchedEndpoint(DatagramEndpoint):
         try:
             turn = self._shared.loop.registry.turn
             stop_at = self._shared.clock() + STREAM_SECONDS
-            while arrived and not self.is_halted:
+            while arrived and not self._is_halted:
                 data, address = arrived.pop()
                 if isinstance(data, int):  # it did not fit, and only its length is known
                     self._on_cut(data, self._batch.share, address)
@@ -121,7 +121,7 @@ class BatchedEndpoint(DatagramEndpoint):
                 elif self._shared.clock() >= stop_at:
                     break
         finally:
-            if arrived and not self.is_halted:  # it took its time, or Ctrl-C struck: nothing is lost for it
+            if arrived and not self._is_halted:  # it took its time, or Ctrl-C struck: nothing is lost for it
                 self._shared.loop.call_soon(self._hand_on)
             # Uncorked first: sending may call ``pause_writing``, and what that writes must not go into this list.
             corked, self._corked = self._corked, None
@@ -184,7 +184,7 @@ class BatchedEndpoint(DatagramEndpoint):
                 self._enqueue_all(corked)
             return
         while corked:
-            sent, why = self._batch.send(self.sock.fileno(), corked)
+            sent, why = self._batch.send(self._sock.fileno(), corked)
             self._on_sent(corked[:sent])
             del corked[:sent]
             if corked:
@@ -217,11 +217,11 @@ class BatchedEndpoint(DatagramEndpoint):
         self._uncork()  # only the kernel knows whether what is corked will have to wait
         return super()._has_unsent()
 
-    def forget_unsent(self) -> None:
+    def _forget_unsent(self) -> None:
         """In a forked child: what waits to be sent is the parent's to send."""
         if self._corked:
             self._corked.clear()
-        super().forget_unsent()
+        super()._forget_unsent()
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         if not self._is_lost:

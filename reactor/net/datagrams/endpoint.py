@@ -75,8 +75,8 @@ class DatagramEndpoint(MulticastMember, Transport):
         "_destinations", "_dropped", "_is_unix", "_pending_bytes", "_queue", "_remote", "_retry", "_unix_path",
     )  # fmt: skip
 
-    unit = "datagram"
-    receiver = "datagram_received"
+    _unit = "datagram"
+    _receiver = "datagram_received"
 
     def __init__(
         self,
@@ -98,14 +98,14 @@ class DatagramEndpoint(MulticastMember, Transport):
         self._dropped = 0
         self._retry: Timer | None = None
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Tell the protocol that the endpoint is open, and receive.  Called once, by whoever made this."""
         # Before the protocol hears of it, unlike a stream: an endpoint that cannot be watched was never open.
         try:
             self._watch_reads()
         except BaseException:
             self._remove_path()
-            self.sock.close()
+            self._sock.close()
             raise
         self._shared.opened(self)
         # The one exception that ends an endpoint: this protocol never began to work.
@@ -118,7 +118,7 @@ class DatagramEndpoint(MulticastMember, Transport):
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         local = format_address(self.get_extra_info("sockname"))
-        return f"<{type(self).__name__} {state} fd={self.sock.fileno()} {local}>"
+        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} {local}>"
 
     def forget_path(self) -> None:
         """Leave the path of a Unix socket alone from now on: it is another process's as well."""
@@ -138,7 +138,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         for _ in range(DATAGRAM_BATCH):
             try:
                 # With MSG_TRUNC the size is what the datagram had, not what was put into the buffer: see recv(2).
-                size, address = self.sock.recvfrom_into(scratch, 0, TELL_LENGTH)
+                size, address = self._sock.recvfrom_into(scratch, 0, TELL_LENGTH)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -151,7 +151,7 @@ class DatagramEndpoint(MulticastMember, Transport):
                     # Copied: the next datagram, of whatever endpoint, goes into the same buffer.
                     self._on_received(scratch[:size].tobytes(), address)
             # A callback may have paused or ended this, forked (then the rest is the parent's), or taken its time.
-            if self.is_halted or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
+            if self._is_halted or self._shared.loop.registry.turn != turn or self._shared.clock() >= stop_at:
                 return
 
     def _on_received(self, data: bytes, address: Any) -> None:
@@ -225,9 +225,9 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _transmit(self, data: bytes, address: Any) -> None:
         if address is None:
-            self.sock.send(data)
+            self._sock.send(data)
         else:
-            self.sock.sendto(data, address)
+            self._sock.sendto(data, address)
         self.note_progress()
         self._shared.counters.datagrams_sent += 1
         probe = self._shared.probe
@@ -253,7 +253,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._is_unix and self._remote is None:
             self._retry = self._shared.loop.call_later(RETRY_DELAY, self._flush)
         else:
-            self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
         # A bounded number, as in receiving.  What is left finds the socket writable in the next turn.
@@ -266,7 +266,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
             # A socket with room is writable all the time: watched any longer, it would make the loop spin.
-            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
         elif self._retry is not None:  # the timer, which has run and is to run again; a registration just stays
@@ -294,7 +294,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
+        self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
 
     # -- ending ------------------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class DatagramEndpoint(MulticastMember, Transport):
 
     def _release(self, linger: bool) -> None:
         self._remove_path()
-        self.sock.close()
+        self._sock.close()
         self._on_released()
 
     def _remove_path(self) -> None:

@@ -52,7 +52,7 @@ class MulticastMember:
     __slots__ = ()
 
     _shared: Shared
-    sock: socket.socket
+    _sock: socket.socket
 
     def join_group(self, group: str, interface: Interface = None) -> None:
         """Receive what is sent to *group*, a multicast address, on *interface*: number, name, or IPv4 address.
@@ -61,12 +61,12 @@ class MulticastMember:
         WrongThread and ReactorClosed.
         """
         self._shared.loop.check()
-        join_group(self._shared.ops, self.sock, group, interface)
+        join_group(self._shared.ops, self._sock, group, interface)
 
     def leave_group(self, group: str, interface: Interface = None) -> None:
         """Stop receiving what is sent to *group*; *interface* and errors as for ``join_group``."""
         self._shared.loop.check()
-        leave_group(self._shared.ops, self.sock, group, interface)
+        leave_group(self._shared.ops, self._sock, group, interface)
 
     def set_multicast(
         self, *, interface: Interface = None, hops: int | None = None, loop: bool | None = None
@@ -83,11 +83,11 @@ class MulticastMember:
         if loop is not None:
             loop = checked_flag("loop", loop)
         if interface is not None:
-            set_interface(self._shared.ops, self.sock, interface)
+            set_interface(self._shared.ops, self._sock, interface)
         if hops is not None:
-            set_distance(self.sock, hops)
+            set_distance(self._sock, hops)
         if loop is not None:
-            set_loop(self.sock, loop)
+            set_loop(self._sock, loop)
 
 
 def join_group(ops: Ops, sock: socket.socket, group: str, interface: Interface = None) -> None:

@@ -93,8 +93,8 @@ class MessageStream(Transport):
 
     __slots__ = ("_buffer", "_limit", "_pending_bytes", "_queue")
 
-    unit = "message"
-    receiver = "message_received"
+    _unit = "message"
+    _receiver = "message_received"
 
     def __init__(
         self,
@@ -116,11 +116,11 @@ class MessageStream(Transport):
         self._queue: deque[bytes] = deque()
         self._pending_bytes = 0
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
         if SENDER_OPTION is not None:
-            self.sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
-        super().start()
+            self._sock.setsockopt(socket.SOL_SOCKET, SENDER_OPTION, 1)
+        super()._start()
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class MessageStream(Transport):
         stop_at = self._shared.clock() + STREAM_SECONDS
         for _ in range(DATAGRAM_BATCH):
             try:
-                size = receive_message(self._shared.ops, self.sock, self._buffer)
+                size = receive_message(self._shared.ops, self._sock, self._buffer)
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionResetError as exc:
@@ -164,7 +164,7 @@ class MessageStream(Transport):
         self._deliver(self._protocol.message_received, self._buffer[:size].tobytes())
 
     def _discard(self, buffer: memoryview) -> int:
-        size = receive_message(self._shared.ops, self.sock, buffer)
+        size = receive_message(self._shared.ops, self._sock, buffer)
         return 0 if size == END else max(size, 1)
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class MessageStream(Transport):
     def _transmit(self, data: bytes) -> bool:
         """Hand one message to the kernel; return True if it is done with, False if there is no room for it now."""
         try:
-            self.sock.send(data, NO_SIGNAL)
+            self._sock.send(data, NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
@@ -209,11 +209,11 @@ class MessageStream(Transport):
 
     def _check_room(self, size: int) -> None:
         """Raise PayloadRefused for a message that the kernel will refuse when its turn comes."""
-        if size > self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
+        if size > self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - KERNEL_SHARE:
             raise self._refusal(size)
 
     def _refusal(self, size: int) -> PayloadRefused:
-        room = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        room = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         return PayloadRefused(
             f"the system cannot carry a message of {size} bytes: its send buffer has {room}; set send_buffer, "
             "and net.core.wmem_max if that is smaller, or send it in pieces"
@@ -223,7 +223,7 @@ class MessageStream(Transport):
         self._queue.append(data)
         self._pending_bytes += len(data) + ENTRY_BYTES
         if len(self._queue) == 1:
-            self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
         self._check_watermarks()
 
     def _flush(self) -> None:
@@ -240,7 +240,7 @@ class MessageStream(Transport):
         if self._is_lost or self._error is not None:
             return
         if not self._queue:
-            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
         is_last = self._is_write_ended  # before the protocol is called: its own write_eof() ends writing by itself
         self._check_watermarks()
         if is_last and not self._queue:
@@ -256,4 +256,4 @@ class MessageStream(Transport):
         if self._queue:
             self._queue.clear()
             self._pending_bytes = 0
-            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)

@@ -67,16 +67,16 @@ if TYPE_CHECKING:
     class Pumped(Protocol):
         """What the pump knows of a stream: what waits to be sent, and whom to tell what."""
 
-        outbox: Outbox
-        sock: socket
+        _outbox: Outbox
+        _sock: socket
 
-        def takes_frames(self, format: int) -> bool: ...
-        def frame_arrived(self, format: int, frame: bytes) -> bool | None: ...
-        def arrived(self, data: bytes, frames: list[bytes] | None = None, size: int = 0) -> None: ...
-        def end_arrived(self, size: int) -> None: ...
-        def uncork(self) -> None: ...
-        def sent_by_pump(self, data: bytes, sent: int) -> None: ...
-        def after_pump(self, sent: int) -> None: ...
+        def _takes_frames(self, format: int) -> bool: ...
+        def _frame_arrived(self, format: int, frame: bytes) -> bool | None: ...
+        def _arrived(self, data: bytes, frames: list[bytes] | None = None, size: int = 0) -> None: ...
+        def _end_arrived(self, size: int) -> None: ...
+        def _uncork(self) -> None: ...
+        def _sent_by_pump(self, data: bytes, sent: int) -> None: ...
+        def _after_pump(self, sent: int) -> None: ...
 
     #: An arrival that has yet to be delivered: its stream, its descriptor, the format by which it was cut, how many
     #: frames that made (see ``pump_arrival``), and the piece, if each arrival of the turn makes just one, else the
@@ -262,13 +262,13 @@ class Pump(EpollPoller):
                     self._deliver_pieces(stream, fd, format, count, last)
                 elif stream is not None:
                     # The arrival is one piece: a frame, or bytes.
-                    if stream.sock.fileno() != fd:
+                    if stream._sock.fileno() != fd:
                         self._deliver_to_closed(stream)
                     elif not count:
-                        stream.arrived(last)
-                    elif (has_replies := stream.frame_arrived(format, last)) is None:
+                        stream._arrived(last)
+                    elif (has_replies := stream._frame_arrived(format, last)) is None:
                         # It is not where such a frame may begin.  The raw bytes hold the length as well.
-                        stream.arrived(self._arrived_bytes(fd))
+                        stream._arrived(self._arrived_bytes(fd))
                     elif has_replies:
                         posted.append(stream)
                 # After each stream: nobody knows what its callback will cost, and the replies of others wait.
@@ -295,20 +295,20 @@ class Pump(EpollPoller):
         rest = next(pieces) if count <= 0 < size else b""
         if stream is None:
             return
-        if stream.sock.fileno() != fd:
+        if stream._sock.fileno() != fd:
             self._deliver_to_closed(stream)
         elif size <= 0:
-            stream.end_arrived(size)
+            stream._end_arrived(size)
         elif not frames:
-            stream.arrived(rest)
-        elif stream.takes_frames(format):
-            stream.arrived(rest, frames, size)
+            stream._arrived(rest)
+        elif stream._takes_frames(format):
+            stream._arrived(rest, frames, size)
         else:
-            stream.arrived(self._arrived_bytes(fd))
+            stream._arrived(self._arrived_bytes(fd))
 
     def _deliver_to_closed(self, stream: Pumped) -> None:
         """Somebody has closed the socket under *stream*: what was received by that number is nobody's."""
-        stream.end_arrived(-errno.EBADF)
+        stream._end_arrived(-errno.EBADF)
 
     def _arrived_bytes(self, fd: int) -> bytes:
         """Return what has arrived for *fd* in this turn, as it came."""
@@ -326,21 +326,21 @@ class Pump(EpollPoller):
         if not self.posted:
             return
         streams = self.posted[:]  # a copy: ``uncork`` takes a stream out of the list
-        outboxes = [stream.outbox for stream in streams]
+        outboxes = [stream._outbox for stream in streams]
         corked: list[Any] = [outbox.corked for outbox in outboxes]
         payloads = list(chain.from_iterable(corked)) if len(streams) > 1 and all(corked) else []
         if not payloads or are_large(payloads, len(streams)) or not self._send(streams, outboxes, corked, payloads):
             # One is alone; or one has made pending bytes of what was corked, or has sent or dropped it; or to copy
             # them once more, into one place, costs more than the calls that it saves.  Nothing was sent.
             for stream in streams:
-                stream.uncork()
+                stream._uncork()
 
     def _send(
         self, streams: list[Pumped], outboxes: list[Outbox], corked: list[list[bytes]], payloads: list[bytes]
     ) -> bool:
         """Send *payloads*, which are all that is *corked*, in one call.  Return False if nothing was sent."""
         rows = UNTOLD_POSTING * len(streams)
-        rows[::4] = array("q", [stream.sock.fileno() for stream in streams])  # -1 is refused
+        rows[::4] = array("q", [stream._sock.fileno() for stream in streams])  # -1 is refused
         rows[1::4] = array("q", [outbox.format for outbox in outboxes])
         rows[2::4] = array("q", list(map(len, corked)))
         sizes = array("Q", list(map(len, payloads)))
@@ -372,9 +372,9 @@ class Pump(EpollPoller):
         posted = zip(streams, corked, rows[2::4], rows[3::4], strict=True)
         rest = [(stream, pieces, taken) for stream, pieces, size, taken in posted if taken != size]
         for stream, pieces, taken in rest:
-            stream.sent_by_pump(stream.outbox.joined(pieces), taken)
+            stream._sent_by_pump(stream._outbox.joined(pieces), taken)
         for stream, _, taken in rest:
-            stream.after_pump(taken)
+            stream._after_pump(taken)
 
 
 def are_large(payloads: list[bytes], streams: int) -> bool:

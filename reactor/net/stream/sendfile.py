@@ -149,7 +149,7 @@ class FileSending:
 
     # -- for the stream ----------------------------------------------------------------------------------------
 
-    def push(self, ops: Ops, sock: socket.socket) -> int:
+    def _push(self, ops: Ops, sock: socket.socket) -> int:
         """Have the kernel take one piece; return how many bytes it took, 0 if it takes none at present.
 
         It is ``done`` afterwards if that was the last one, or the file cannot be read.  Raises OSError when the
@@ -164,7 +164,7 @@ class FileSending:
         except (BlockingIOError, InterruptedError):
             pass
         if self.sent == self.count and not self._is_done:
-            self.end()
+            self._end()
         return self.sent - before
 
     def _push_file(self, ops: Ops, sock: socket.socket) -> None:
@@ -181,10 +181,10 @@ class FileSending:
                 if code in UNSUPPORTED:
                     self._has_kernel = False  # nothing was sent, so the same piece can be read instead
                 else:
-                    self.end(exc)
+                    self._end(exc)
                 return
             if not taken:
-                self.end()  # the file has no more
+                self._end()  # the file has no more
                 return
             self.sent += taken
             left -= taken
@@ -198,10 +198,10 @@ class FileSending:
             try:
                 data = self._read(ops, size) if size else b""
             except Exception as exc:
-                self.end(exc)
+                self._end(exc)
                 return
             if not data:
-                self.end()
+                self._end()
             if self._is_done:  # at its end; or the file's own code has cancelled it, or ended the stream
                 return
             self._unsent = memoryview(data)
@@ -219,23 +219,23 @@ class FileSending:
     def _descriptor(self) -> int:
         return self.file if isinstance(self.file, int) else int(self.file.fileno())
 
-    def end(self, error: Exception | None = None, *, is_cancelled: bool = False) -> None:
+    def _end(self, error: Exception | None = None, *, is_cancelled: bool = False) -> None:
         """Send nothing more of it.  The position of a file object is then behind the last byte that was sent, as
         after asyncio's ``sendfile``; that of a descriptor stays where it was."""
-        self.forget(error)
+        self._forget(error)
         self._is_cancelled = is_cancelled
         try:
             self.file.seek(self._offset + self.sent)
         except Exception:  # it has no position, or was closed
             pass
 
-    def forget(self, error: Exception | None) -> None:
+    def _forget(self, error: Exception | None) -> None:
         """End it and leave the file alone: in a forked child its position is the parent's as well."""
         self._is_done = True
         self.error = error
         self._unsent = memoryview(b"")
 
-    def tell(self) -> None:
+    def _tell(self) -> None:
         """Call ``on_done``."""
         if self._on_done is not None:
             self._on_done(self)

@@ -4,7 +4,7 @@ Its methods are those of asyncio's transports, so a protocol does not notice whe
 is ``transport``'s; what waits to be sent is in its ``outbox``.  Here is what moves.
 
 **One way in.**  Bytes come from the socket (``_on_readable``), or the pump has received them, and cut them if their
-codec lets it; all go through ``arrived``, and from there the protocol is called in one manner (``_deliver``): the
+codec lets it; all go through ``_arrived``, and from there the protocol is called in one manner (``_deliver``): the
 stream is corked, the method runs, what it raised ends this stream and no other, and whoever has corked the stream
 uncorks it.  After that the state is read anew: the protocol may have closed, paused, written, or raised.  A
 protocol with ``get_buffer`` receives into its own memory.
@@ -76,7 +76,7 @@ class Stream(Transport):
 
     __slots__ = (
         "_buffers", "_cut_format", "_delivering", "_held", "_hinted_format", "_is_due", "_is_writing", "_pace",
-        "outbox",
+        "_outbox",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +91,7 @@ class Stream(Transport):
         super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         #: Whose buffers are received into; None: the one that all streams share.
         self._buffers = buffers_of(protocol)
-        self.outbox = Outbox(shared.loop)
+        self._outbox = Outbox(shared.loop)
         #: The number of the format by which the pump may cut what arrives; UNKNOWN: by none.
         self._cut_format = UNKNOWN
         #: The one that the pump was last told to cut by.
@@ -125,12 +125,12 @@ class Stream(Transport):
                 raise UsageError(f"{type(protocol).__name__} has no codec: set one, as codec = LengthPrefixed(4)")
             self._protocol = protocol
             self._cut_format = UNKNOWN
-            self.outbox = self.outbox.succeed()
-            self.receive_into(buffers)
+            self._outbox = self._outbox.succeed()
+            self._receive_into(buffers)
             if unmade is not None:
                 FramedProtocol.connection_made(unmade, self)
 
-    def outbox_for(self, protocol: Any, codec: Codec) -> Outbox:
+    def _outbox_for(self, protocol: Any, codec: Codec) -> Outbox:
         """Return where *protocol* may put payloads, of which this stream makes frames with *codec*.
 
         If it is this stream's own protocol, what arrives may be cut by the pump and come as frames.  For a codec
@@ -140,16 +140,16 @@ class Stream(Transport):
             return NO_OUTBOX
         pump = self._shared.pump
         format = UNKNOWN if pump is None else pump.format_of(codec)
-        if self.outbox.codec is None:
-            self.outbox.frame_with(codec, format)  # nobody but this stream has put anything into it
+        if self._outbox.codec is None:
+            self._outbox.frame_with(codec, format)  # nobody but this stream has put anything into it
         else:
-            self.outbox = self.outbox.succeed(codec, format)
-        is_own = protocol is self._protocol and protocol.is_cut_here
+            self._outbox = self._outbox.succeed(codec, format)
+        is_own = protocol is self._protocol and protocol._is_cut_here
         self._cut_format = format if is_own and format > RAW else UNKNOWN
         self._advise_pump()
-        return self.outbox
+        return self._outbox
 
-    def receive_into(self, buffers: Any) -> None:
+    def _receive_into(self, buffers: Any) -> None:
         """Receive into what *buffers* has: ``get_buffer`` and ``buffer_updated``, as asyncio's BufferedProtocol.
         None: receive into the shared buffer, and hand on bytes."""
         self._buffers = buffers
@@ -163,7 +163,7 @@ class Stream(Transport):
             super().resume_reading()
         elif not self._is_closing:
             self._shared.loop.check()
-            self.is_halted = False
+            self._is_halted = False
             self._go_on_soon()
 
     def _watch_reads(self) -> None:
@@ -177,7 +177,7 @@ class Stream(Transport):
         """
         pump = self._shared.pump
         if pump is not None and not self._is_lost:
-            key = self._shared.loop.registry.key_of(self.sock.fileno())
+            key = self._shared.loop.registry.key_of(self._sock.fileno())
             if key is None or key.data.reader != self._on_readable:
                 return
             if self._buffers is None:
@@ -187,8 +187,8 @@ class Stream(Transport):
                 pump.dismiss(key.fd)
 
     def _wanted_format(self) -> int:
-        """Return the format by which the next arrival is best cut.  Only a hint: see ``takes_frames``."""
-        format, codec = self._cut_format, self.outbox.codec
+        """Return the format by which the next arrival is best cut.  Only a hint: see ``_takes_frames``."""
+        format, codec = self._cut_format, self._outbox.codec
         return format if format > RAW and codec is not None and codec.partial is None else RAW
 
     # -- the plain way in --------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Stream(Transport):
             return
         scratch = self._shared.scratch
         try:
-            size = self.sock.recv_into(scratch)
+            size = self._sock.recv_into(scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
@@ -209,7 +209,7 @@ class Stream(Transport):
             self._note_arrival(0)
             self._on_eof()
             return
-        self.arrived(scratch[:size].tobytes())
+        self._arrived(scratch[:size].tobytes())
         if size == SCRATCH_BYTES:
             self._fill_buffers()
 
@@ -224,7 +224,7 @@ class Stream(Transport):
                 return
             room = len(view)
             try:
-                size = self.sock.recv_into(view)
+                size = self._sock.recv_into(view)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -246,13 +246,13 @@ class Stream(Transport):
 
     # -- one way in --------------------------------------------------------------------------------------------
 
-    def arrived(self, data: bytes, frames: list[bytes] | None = None, size: int = 0) -> None:
+    def _arrived(self, data: bytes, frames: list[bytes] | None = None, size: int = 0) -> None:
         """The one way in: *data* has arrived, or *frames* with *data* behind them, *size* bytes in all.
 
         It is held if reading is paused, or something that came before it is held.
         """
-        if self.is_halted or self._held is not None:
-            self._hold(partial(self.arrived, data, frames, size))
+        if self._is_halted or self._held is not None:
+            self._hold(partial(self._arrived, data, frames, size))
             return
         if self._idle is not None or self._shared.probe is not None:
             self._note_arrival(size or len(data))
@@ -261,9 +261,9 @@ class Stream(Transport):
         elif frames is None:
             self._deliver(self._protocol.data_received, data)
         elif not data:
-            self._deliver(self.deliver_frames, self._protocol, frames)
+            self._deliver(self._deliver_frames, self._protocol, frames)
         else:
-            self._deliver(self._protocol.cut_received, frames, data)
+            self._deliver(self._protocol._cut_received, frames, data)
         if self._cut_format > RAW and data and self._wanted_format() != self._hinted_format:
             self._hint_pump()
 
@@ -271,7 +271,7 @@ class Stream(Transport):
         """Have what arrives next be cut in another manner: a frame has begun, or the last one is whole again."""
         if self._shared.pump is not None and not self._is_lost:
             self._hinted_format = self._wanted_format()
-            self._shared.pump.hint(self.sock.fileno(), self, self._hinted_format)
+            self._shared.pump.hint(self._sock.fileno(), self, self._hinted_format)
 
     def _note_arrival(self, size: int) -> None:
         if self._idle is not None:
@@ -283,32 +283,32 @@ class Stream(Transport):
         """Hand *data* on as if it had just arrived: what somebody who read from this connection before has left."""
         if not self._is_closing:
             self._shared.loop.check()
-            self._shared.loop.call_inside(self.arrived, data)
+            self._shared.loop.call_inside(self._arrived, data)
 
-    def end_arrived(self, size: int) -> None:
+    def _end_arrived(self, size: int) -> None:
         """The end of the stream has arrived (0), or an error: a negative errno."""
-        if self.is_halted or self._held is not None:
-            self._hold(partial(self.end_arrived, size))
+        if self._is_halted or self._held is not None:
+            self._hold(partial(self._end_arrived, size))
         elif size < 0:
             self._on_broken(OSError(-size, os.strerror(-size)))
         else:
             self._note_arrival(0)
             self._on_eof()
 
-    def takes_frames(self, format: int) -> bool:
+    def _takes_frames(self, format: int) -> bool:
         """Return True if a frame cut by *format* may begin here, now: the protocol wants that format, is between
         two frames, and reads.  What the pump believed when it received may be over by the time when it delivers."""
-        codec = self.outbox.codec
+        codec = self._outbox.codec
         return self._cut_format == format and codec is not None and codec.partial is None and self._may_take()
 
-    def frame_arrived(self, format: int, frame: bytes) -> bool | None:
+    def _frame_arrived(self, format: int, frame: bytes) -> bool | None:
         """One frame has arrived and nothing else, while no probe watches.  Return None, having done nothing, if it
         cannot be taken as one; else True if there are replies that the pump is to send."""
-        outbox = self.outbox
+        outbox = self._outbox
         codec = outbox.codec
         if (
             self._cut_format != format or codec is None or codec.partial is not None or outbox.corked is not None
-            or self.is_halted or self._held is not None
+            or self._is_halted or self._held is not None
         ):  # fmt: skip
             return None
         # The hot twin of arrived: it saves 0.5 us of the 5 that a message costs, and does the same by
@@ -319,21 +319,21 @@ class Stream(Transport):
         outbox.room = outbox.capacity if outbox.pending is None else -1
         protocol = self._protocol
         try:
-            if protocol.is_batched:
+            if protocol._is_batched:
                 protocol.frames_received([frame])
             else:
                 protocol.frame_received(frame)
         except BaseException as exc:
             self._on_raised(exc, protocol.frame_received)
-        if outbox.corked and outbox is self.outbox:
+        if outbox.corked and outbox is self._outbox:
             outbox.is_posted = True
             return True
-        self.uncork()
+        self._uncork()
         return False
 
     def _may_take(self) -> bool:
         """Return True if the protocol may be given something now, and nothing waits to come before it."""
-        return not self.is_halted and self._held is None
+        return not self._is_halted and self._held is None
 
     def _copy_into_buffers(self, data: memoryview) -> None:
         """Hand bytes to a protocol that lends buffers, but did not when they were received."""
@@ -348,9 +348,9 @@ class Stream(Transport):
             data = data[size:]
         if data and not self._is_closing:
             if self._may_take() and self._buffers is None:
-                self.arrived(data.tobytes())
+                self._arrived(data.tobytes())
             else:
-                self._hold_first(partial(self.arrived, data.tobytes()))
+                self._hold_first(partial(self._arrived, data.tobytes()))
 
     # -- what is held ------------------------------------------------------------------------------------------
 
@@ -372,8 +372,8 @@ class Stream(Transport):
 
     def _stop_taking(self) -> None:
         """Leave what comes in the kernel until what is held has been delivered."""
-        self._shared.loop.registry.remove(self.sock, EVENT_READ)
-        if not self.is_halted:
+        self._shared.loop.registry.remove(self._sock, EVENT_READ)
+        if not self._is_halted:
             self._go_on_soon()
 
     def _go_on_soon(self) -> None:
@@ -386,7 +386,7 @@ class Stream(Transport):
         """Deliver the first of what is held: this stream's share of this turn."""
         self._is_due = False
         held = self._held
-        if held is None or self.is_halted:
+        if held is None or self._is_halted:
             return
         if self._idle is not None:
             self.note_progress()
@@ -408,18 +408,18 @@ class Stream(Transport):
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def deliver_frames(
+    def _deliver_frames(
         self, protocol: Any, frames: list[bytes], fault: FramingError | None = None, is_uncut: bool = False
     ) -> None:
         """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last
         of them the peer has broken the format, if there is a *fault*; or there are more, which have yet to be cut:
-        then *protocol* is asked to ``cut_on`` in a later turn."""
+        then *protocol* is asked to ``_cut_on`` in a later turn."""
         if self._held is not None:
             self._hold(self._rest_of(protocol, frames, fault, is_uncut))
             return
         size, done = len(frames), 0
-        is_batched = protocol.is_batched
-        if is_batched and size < MOST_FRAMES and fault is None and not is_uncut:
+        _is_batched = protocol._is_batched
+        if _is_batched and size < MOST_FRAMES and fault is None and not is_uncut:
             protocol.frames_received(frames)  # one call: there is nothing to break off
             return
         clock, turn = self._shared.clock, self._shared.loop.registry.turn
@@ -430,16 +430,16 @@ class Stream(Transport):
                 count = self._pace
                 done += count
                 # A forked child empties the list that is gone through: the rest of it is its parent's to deliver.
-                if is_batched:
+                if _is_batched:
                     self._delivering = batch = list(islice(pending, count))
                     protocol.frames_received(batch)
                 else:
                     self._delivering, received = frames, protocol.frame_received
                     for frame in pending if done >= size else islice(pending, count):
                         received(frame)
-                        if self.is_halted:
+                        if self._is_halted:
                             break
-                if self.is_halted:
+                if self._is_halted:
                     break
                 # Learn after how many frames to look: one protocol's may cost a thousand times what another's do.
                 if clock() >= stop_at or done >= TURN_FRAMES:
@@ -453,7 +453,7 @@ class Stream(Transport):
             raise
         finally:
             self._delivering = None
-        is_whole = done >= size and not self.is_halted and fault is None and not is_uncut
+        is_whole = done >= size and not self._is_halted and fault is None and not is_uncut
         if not is_whole and self._shared.loop.registry.turn == turn:
             self._after_part(protocol, list(pending), fault, is_uncut)
 
@@ -472,20 +472,20 @@ class Stream(Transport):
         if frames or not is_uncut:
             rest = self._rest_of(protocol, frames, fault, is_uncut)
         else:
-            rest = partial(self._deliver, protocol.cut_on)
+            rest = partial(self._deliver, protocol._cut_on)
         self._hold_first(rest, behind)
 
     def _rest_of(
         self, protocol: Any, frames: list[bytes], fault: FramingError | None, is_uncut: bool
     ) -> Callable[[], object]:
-        """Return what delivers *frames* later, as ``deliver_frames`` was to do it now."""
-        deliver = partial(self.deliver_frames, protocol, fault=fault, is_uncut=is_uncut)
+        """Return what delivers *frames* later, as ``_deliver_frames`` was to do it now."""
+        deliver = partial(self._deliver_frames, protocol, fault=fault, is_uncut=is_uncut)
         return partial(self._deliver, deliver, frames)
 
-    def put_back(self, protocol: Any, frames: list[bytes]) -> None:
+    def _put_back(self, protocol: Any, frames: list[bytes]) -> None:
         """Hold *frames*, which *protocol* was handed and has not taken: reading was paused in their midst."""
         if frames:
-            self._hold_first(partial(self._deliver, partial(self.deliver_frames, protocol), frames))
+            self._hold_first(partial(self._deliver, partial(self._deliver_frames, protocol), frames))
 
     # -- calling the protocol ----------------------------------------------------------------------------------
 
@@ -497,9 +497,9 @@ class Stream(Transport):
 
         What it raises ends this stream and no other: a PeerError is the peer's fault, anything else a bug of ours.
         """
-        outbox = self.outbox
+        outbox = self._outbox
         if outbox.is_posted:
-            self.uncork()  # what was replied to an earlier delivery is said before what is replied to this one
+            self._uncork()  # what was replied to an earlier delivery is said before what is replied to this one
         is_corked_here = outbox.corked is None
         if is_corked_here:  # what Outbox.cork does, 50 ns cheaper
             outbox.corked = []
@@ -515,23 +515,23 @@ class Stream(Transport):
         finally:
             if is_corked_here:
                 # What was written leaves now; while the pump delivers, along with what others have to say.
-                outbox = self.outbox
+                outbox = self._outbox
                 if outbox.corked:
                     pump = self._shared.pump
                     if pump is not None and pump.is_delivering and outbox.format >= RAW:
                         outbox.is_posted = True
                         pump.posted.append(self)
                     else:
-                        self.uncork()
+                        self._uncork()
                 elif outbox.pending is None:
                     outbox.corked = None
                     outbox.room = -1
                 else:
-                    self.uncork()
+                    self._uncork()
 
     def _on_raised(self, exc: BaseException, method: object) -> None:
         if isinstance(exc, KeyboardInterrupt | SystemExit):
-            self.uncork()
+            self._uncork()
         super()._on_raised(exc, method)
 
     # -- one way out -------------------------------------------------------------------------------------------
@@ -544,7 +544,7 @@ class Stream(Transport):
         """
         if type(data) is not bytes:
             data = frozen(data)
-        outbox = self.outbox
+        outbox = self._outbox
         room = outbox.room - len(data)
         if room >= 0 and data and outbox.codec is None and get_ident() == outbox.loop.owner:
             outbox.room = room
@@ -575,22 +575,22 @@ class Stream(Transport):
 
     def _write_all(self, pieces: list[bytes]) -> None:
         """Send *pieces*, behind what is corked: in time if the stream is corked, else now."""
-        self.outbox.settle()
+        self._outbox.settle()
         if self._has_overflowed():
             return
         for data in pieces:
-            self.outbox.add(data)
-            if not self._is_writing and self.outbox.pending_bytes > CORK_BYTES:
+            self._outbox.add(data)
+            if not self._is_writing and self._outbox.pending_bytes > CORK_BYTES:
                 self._flush()
                 if self._is_write_ended:  # the peer is gone, or a callback has ended the stream
                     return
         if self._is_writing:
             self._check_watermarks()
-        elif self.outbox.corked is None and self.outbox.pending is not None:
+        elif self._outbox.corked is None and self._outbox.pending is not None:
             self._flush()
-            if self._shared.loop.is_running() and self.outbox.cork():
+            if self._shared.loop.is_running() and self._outbox.cork():
                 # The first write of this turn went out at once; collect what follows until the turn ends.
-                self._shared.loop.call_at_turn_end(self.uncork)
+                self._shared.loop.call_at_turn_end(self._uncork)
 
     def send_file(
         self,
@@ -628,17 +628,17 @@ class Stream(Transport):
             self._refuse("send_file")
             self._end_files([sending], self._error)
             return sending
-        self.outbox.add_file(sending)
-        if not self._is_writing and self.outbox.corked is None:
+        self._outbox.add_file(sending)
+        if not self._is_writing and self._outbox.corked is None:
             self._flush()  # what is before it; then writability is waited for, as the file does
         return sending
 
     def _cancel_file(self, sending: FileSending) -> None:
         self._shared.loop.check()
-        sending.end(is_cancelled=True)
-        self._shared.loop.call_at_turn_end(partial(self._deliver, sending.tell))
-        self.outbox.drop_file(sending)
-        if self.outbox.pending is None:
+        sending._end(is_cancelled=True)
+        self._shared.loop.call_at_turn_end(partial(self._deliver, sending._tell))
+        self._outbox.drop_file(sending)
+        if self._outbox.pending is None:
             self._after_flush()
 
     def _end_files(self, sendings: list[FileSending], reason: BaseException | None) -> None:
@@ -646,12 +646,12 @@ class Stream(Transport):
         for sending in sendings:
             error = TransportClosed("the connection ended before the file was sent")
             error.__cause__ = reason
-            sending.end(error)
-            self._shared.loop.call_at_turn_end(partial(self._deliver, sending.tell))  # so before connection_lost
+            sending._end(error)
+            self._shared.loop.call_at_turn_end(partial(self._deliver, sending._tell))  # so before connection_lost
 
-    def uncork(self) -> None:
+    def _uncork(self) -> None:
         """Send what was collected."""
-        outbox = self.outbox
+        outbox = self._outbox
         if outbox.is_posted:
             self._shared.pump.posted.remove(self)  # type: ignore[union-attr]  # it was posted there
             outbox.is_posted = False
@@ -663,7 +663,7 @@ class Stream(Transport):
             if outbox.pending is None and self._shared.probe is None:
                 # What is below would do the same; this saves 0.3 us a reply.
                 try:
-                    sent = self.sock.send(data, NO_SIGNAL)
+                    sent = self._sock.send(data, NO_SIGNAL)
                 except (BlockingIOError, InterruptedError):
                     sent = 0
                 except OSError as exc:
@@ -679,13 +679,13 @@ class Stream(Transport):
         if outbox.pending is not None and not self._is_writing:
             self._flush()
 
-    def sent_by_pump(self, data: bytes, sent: int) -> None:
+    def _sent_by_pump(self, data: bytes, sent: int) -> None:
         """Of *data*, which was uncorked, the kernel took only *sent* bytes; a negative number is an errno."""
-        self.outbox.put_back(data, sent)
+        self._outbox.put_back(data, sent)
 
-    def after_pump(self, sent: int) -> None:
+    def _after_pump(self, sent: int) -> None:
         """Do what follows from that, once every stream has its bytes back: the protocol may be called."""
-        if self.outbox.pending is not None and not self._is_lost:
+        if self._outbox.pending is not None and not self._is_lost:
             if sent < 0:
                 self._on_unwritable(OSError(-sent, os.strerror(-sent)))
             else:
@@ -693,13 +693,13 @@ class Stream(Transport):
 
     def _flush(self) -> None:
         """Hand the kernel the bytes that wait, until it takes no more of them, or a file comes first."""
-        outbox = self.outbox
+        outbox = self._outbox
         outbox.settle()
         if outbox.pending is None or self._is_lost:
             return
         try:
             while outbox.pending_bytes:
-                sent = transmit(self.sock, outbox.pending, outbox.pending_bytes)
+                sent = transmit(self._sock, outbox.pending, outbox.pending_bytes)
                 if sent and self._idle is not None:
                     self.note_progress()
                 if self._shared.probe is not None:
@@ -712,7 +712,7 @@ class Stream(Transport):
         self._after_flush()
 
     def _on_writable(self) -> None:
-        outbox = self.outbox
+        outbox = self._outbox
         if outbox.pending_bytes or outbox.files is None:
             self._flush()
         else:
@@ -721,7 +721,7 @@ class Stream(Transport):
     def _send_file(self, sending: FileSending) -> None:
         """Send a piece of the file that is first.  Only the loop calls this, never a method of this stream."""
         try:
-            sent = sending.push(self._shared.ops, self.sock)
+            sent = sending._push(self._shared.ops, self._sock)
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -729,23 +729,23 @@ class Stream(Transport):
             self.note_progress()
         if self._shared.probe is not None:
             self._shared.probe.sent(self, sent)
-        files = self.outbox.files
+        files = self._outbox.files
         if files is not None and files[0] is sending and sending.done():  # else its own code has cancelled it
-            self.outbox.drop_file(sending)
-            self._deliver(sending.tell)  # before anything that is behind it leaves: it may have ended too soon
-            if self.outbox.pending is None:
+            self._outbox.drop_file(sending)
+            self._deliver(sending._tell)  # before anything that is behind it leaves: it may have ended too soon
+            if self._outbox.pending is None:
                 if not self._is_lost:
                     self._after_flush()
-            elif self.outbox.pending_bytes:
+            elif self._outbox.pending_bytes:
                 self._flush()
 
     def _after_flush(self) -> None:
         """Wait for writability exactly as long as something waits to be sent; then do what had to wait for that."""
-        outbox = self.outbox
+        outbox = self._outbox
         if outbox.pending is not None:
             if not self._is_writing:
                 self._is_writing = True
-                self._shared.loop.registry.add(self.sock, EVENT_WRITE, self._on_writable)
+                self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._on_writable)
                 self._advise_pump()
             self._check_watermarks()
             return
@@ -753,48 +753,48 @@ class Stream(Transport):
         is_last = self._is_write_ended
         if self._is_write_paused:
             self._check_watermarks()
-        if is_last and self.outbox.pending is None and not self._is_lost:
+        if is_last and self._outbox.pending is None and not self._is_lost:
             self._end_writing()
 
     def _stop_writing(self) -> None:
         if self._is_writing:
             self._is_writing = False
-            self._shared.loop.registry.remove(self.sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
             self._advise_pump()
 
     def _pending_size(self) -> int:
-        self.outbox.settle()
-        return self.outbox.pending_bytes + self.outbox.behind_bytes
+        self._outbox.settle()
+        return self._outbox.pending_bytes + self._outbox.behind_bytes
 
     def _has_unsent(self) -> bool:
-        self.outbox.settle()
-        return self.outbox.pending is not None
+        self._outbox.settle()
+        return self._outbox.pending is not None
 
     def _end_outgoing(self) -> None:
         super()._end_outgoing()
-        self.outbox.shut()
+        self._outbox.shut()
 
     def _drop_unsent(self) -> None:
-        self._end_files(self.outbox.clear(), self._error)
+        self._end_files(self._outbox.clear(), self._error)
         self._stop_writing()
 
-    def forget_unsent(self) -> None:
+    def _forget_unsent(self) -> None:
         """In a forked child: what waits to be sent, or to be delivered, is the parent's."""
         self._held = None
         if self._delivering is not None:
             self._delivering.clear()
-        self.outbox.is_posted = False  # the pump was dropped, and has forgotten whom it was to send for
-        for sending in self.outbox.clear():
-            sending.forget(TransportClosed("the process that sends the file is the parent of this one"))
-        super().forget_unsent()
+        self._outbox.is_posted = False  # the pump was dropped, and has forgotten whom it was to send for
+        for sending in self._outbox.clear():
+            sending._forget(TransportClosed("the process that sends the file is the parent of this one"))
+        super()._forget_unsent()
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
-        if self.outbox.is_posted:
-            self.uncork()  # on the plain path it has left by now
-        if self.outbox.files is not None:
-            self._end_files(self.outbox.clear(), self._error or exc)
+        if self._outbox.is_posted:
+            self._uncork()  # on the plain path it has left by now
+        if self._outbox.files is not None:
+            self._end_files(self._outbox.clear(), self._error or exc)
         super()._lose(exc, linger=linger)
         self._held = self._buffers = None
 

@@ -17,7 +17,7 @@ Two limits are kept here as well: how long a peer may be silent, and how much ma
 watermarks at which the protocol is told to pause, to go on, and beyond which the peer is given up.
 
 The flags say what is over.  ``_is_write_ended``: nothing more is taken to be sent.  ``_has_eof``: the peer has
-ended its direction.  ``is_halted``: the protocol is given nothing at present.  ``_is_closing``: no call of the
+ended its direction.  ``_is_halted``: the protocol is given nothing at present.  ``_is_closing``: no call of the
 protocol any more but ``connection_lost``.  ``_is_lost``: that one is on its way, and no method does anything any
 more.
 
@@ -54,14 +54,14 @@ class Transport(ABC):
 
     __slots__ = (
         "_error", "_has_eof", "_shared", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
-        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_watermarks", "is_halted", "sock",
+        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_watermarks", "_is_halted", "_sock",
     )  # fmt: skip
 
     #: What moves on it, for people.
-    unit = "byte"
+    _unit = "byte"
 
     #: The method of a protocol that is given what arrives.
-    receiver = "data_received"
+    _receiver = "data_received"
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Transport(ABC):
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
         self._shared = shared
-        self.sock = sock
+        self._sock = sock
         self._protocol: Any = protocol
         # Kept, because getpeername(2) knows no peer any more once the connection is reset, and the log names it.
         # Compact, because every connection keeps one: 32 or 56 bytes instead of 150.
@@ -85,20 +85,20 @@ class Transport(ABC):
         self._idle: Timer | None = None
         self._idle_timeout = 0.0
         self._is_write_paused = self._is_write_ended = self._is_closing = self._is_lost = self._has_eof = False
-        self.is_halted = False
+        self._is_halted = False
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         peer = format_address(self.get_extra_info("peername"))
-        return f"<{type(self).__name__} {state} fd={self.sock.fileno()} peer={peer}>"
+        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} peer={peer}>"
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
         self._shared.opened(self)
         try:
             self._deliver(self._protocol.connection_made, self)
             # The protocol may have paused or ended it: then it is not watched at all.
-            if not self.is_halted:
+            if not self._is_halted:
                 self._watch_reads()
         except BaseException as exc:
             self._lose(exc)
@@ -108,7 +108,7 @@ class Transport(ABC):
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 when it is closed."""
-        return self.sock.fileno()
+        return self._sock.fileno()
 
     def get_protocol(self) -> Any:
         """Return the protocol that is told what happens here; None after the end."""
@@ -121,8 +121,8 @@ class Transport(ABC):
         """
         if not self._is_lost:
             self._shared.loop.check()
-            if not hasattr(protocol, self.receiver):
-                raise UsageError(f"{shown(protocol)} has no {self.receiver}(): it is no protocol for this")
+            if not hasattr(protocol, self._receiver):
+                raise UsageError(f"{shown(protocol)} has no {self._receiver}(): it is no protocol for this")
             self._protocol = protocol
 
     def is_closing(self) -> bool:
@@ -131,7 +131,7 @@ class Transport(ABC):
 
     def is_reading(self) -> bool:
         """Return True if what arrives is received: reading is not paused, and the peer has not ended."""
-        return not (self.is_halted or self._has_eof)
+        return not (self._is_halted or self._has_eof)
 
     def can_write_eof(self) -> bool:
         """Return True: ``write_eof`` is always possible."""
@@ -145,13 +145,13 @@ class Transport(ABC):
         """
         try:
             if name == "socket":
-                return self.sock
+                return self._sock
             if name == "peername":
-                return self.sock.getpeername() if self._peer is None else expanded_address(self._peer)
+                return self._sock.getpeername() if self._peer is None else expanded_address(self._peer)
             if name == "sockname":
-                return self.sock.getsockname()
+                return self._sock.getsockname()
             if name == "peercred":
-                return peer_credentials(self.sock)
+                return peer_credentials(self._sock)
         except (OSError, OptionError):
             return default
         return self._shared.extra.get(self, {}).get(name, default)
@@ -168,22 +168,22 @@ class Transport(ABC):
         """Take nothing more from the socket: soon its peer cannot send any more either."""
         if not self._is_lost:
             self._shared.loop.check()
-            if not self.is_halted:
-                self.is_halted = True
-                self._shared.loop.registry.remove(self.sock, EVENT_READ)
+            if not self._is_halted:
+                self._is_halted = True
+                self._shared.loop.registry.remove(self._sock, EVENT_READ)
 
     def resume_reading(self) -> None:
         """Take from the socket again."""
         if not self._is_lost:
             self._shared.loop.check()
-            if self.is_halted and not self._is_closing:
+            if self._is_halted and not self._is_closing:
                 # Behind the end there is nothing to read, and the kernel would call that readable in every turn.
                 if not self._has_eof:
                     self._watch_reads()
-                self.is_halted = False  # last: if it cannot be watched, it is still paused
+                self._is_halted = False  # last: if it cannot be watched, it is still paused
 
     def _watch_reads(self) -> None:
-        self._shared.loop.registry.add(self.sock, EVENT_READ, self._on_readable)
+        self._shared.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
 
     @abstractmethod
     def _on_readable(self) -> None:
@@ -193,7 +193,7 @@ class Transport(ABC):
         """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
         self._has_eof = True
         # A socket at its end is readable forever: watched any longer, it would make the loop spin.
-        self._shared.loop.registry.remove(self.sock, EVENT_READ)
+        self._shared.loop.registry.remove(self._sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
             return
@@ -235,7 +235,7 @@ class Transport(ABC):
 
     def _on_idle(self) -> None:
         self._shared.counters.idle_timeouts += 1
-        self._lose(IdleTimeout(f"no {self.unit} moved for {self._idle_timeout:g} s; the connection is given up"))
+        self._lose(IdleTimeout(f"no {self._unit} moved for {self._idle_timeout:g} s; the connection is given up"))
 
     # -- how much may wait to be sent --------------------------------------------------------------------------
 
@@ -319,7 +319,7 @@ class Transport(ABC):
     def _drop_unsent(self) -> None:
         """Nothing more leaves, ever."""
 
-    def forget_unsent(self) -> None:
+    def _forget_unsent(self) -> None:
         """In a forked child: what waits to be sent is the parent's to send, and what closes is its to close."""
         self._drop_unsent()
         if self._is_closing:
@@ -333,7 +333,7 @@ class Transport(ABC):
             self._lose(self._error, linger=not self._has_eof)
             return
         try:
-            self.sock.shutdown(socket.SHUT_WR)  # sends the FIN; ENOTCONN if the peer has reset meanwhile
+            self._sock.shutdown(socket.SHUT_WR)  # sends the FIN; ENOTCONN if the peer has reset meanwhile
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -343,7 +343,7 @@ class Transport(ABC):
     def _on_unwritable(self, exc: OSError) -> None:
         """The peer takes nothing more.  What it sent before that may still lie here: read it all, then end."""
         self._error = self._error or exc  # the first error is the cause, those behind it are consequences
-        if self._is_closing or self.is_halted or self._has_eof:
+        if self._is_closing or self._is_halted or self._has_eof:
             self._on_broken(exc)  # nobody is going to read: there is nothing to wait for
             return
         self._end_outgoing()
@@ -369,7 +369,7 @@ class Transport(ABC):
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
             self._shared.loop.check()
-            set_reset_on_close(self.sock)  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
+            set_reset_on_close(self._sock)  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
             self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
@@ -409,10 +409,10 @@ class Transport(ABC):
         waits."""
         self._is_closing = True
         self._end_outgoing()
-        if not self.is_halted:
-            self.is_halted = True
+        if not self._is_halted:
+            self._is_halted = True
             if not self._has_eof:  # else nobody watches any more
-                self._shared.loop.registry.remove(self.sock, EVENT_READ)
+                self._shared.loop.registry.remove(self._sock, EVENT_READ)
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -423,7 +423,7 @@ class Transport(ABC):
             self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who watches its socket beside it.
-        self._shared.loop.registry.remove(self.sock, EVENT_READ | EVENT_WRITE)
+        self._shared.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
         self._stop_idling()
         # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.
         # Late in this turn, so that whoever has asked for the end has returned by then.
@@ -448,14 +448,14 @@ class Transport(ABC):
             inherited.remove(self)
             linger = False  # to shut the connection down would do it to the parent's as well
         if linger:
-            self._shared.lingering.take(self.sock, self._discard, self._on_released)
+            self._shared.lingering.take(self._sock, self._discard, self._on_released)
         else:
-            self.sock.close()
+            self._sock.close()
             self._on_released()
 
     def _discard(self, buffer: memoryview) -> int:
         """Receive into *buffer* for nobody; return 0 at the end, and at nothing else."""
-        return self.sock.recv_into(buffer)
+        return self._sock.recv_into(buffer)
 
     def _on_released(self) -> None:
         if self._on_lost is not None:

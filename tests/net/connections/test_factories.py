@@ -69,7 +69,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with stage_on() as stage:
         world = World(stage, tmp_path)
         yield world
-        assert stage.shared.transports == set()
+        assert stage._shared.transports == set()
         assert not Path(world.path).exists()
         world.close()
 

@@ -251,7 +251,7 @@ def test_wrong_arguments_are_refused_at_once(virtual: Virtual) -> None:
         sock = scripted()
         with pytest.raises(OptionError):
             virtual.stage.adopt_listener(Recorder, sock, **wrong)  # type: ignore[arg-type]
-        assert virtual.stage.shared.transports == set()
+        assert virtual.stage._shared.transports == set()
 
 
 def test_nothing_is_left_when_the_second_socket_cannot_be_watched(virtual: Virtual) -> None:
@@ -259,9 +259,9 @@ def test_nothing_is_left_when_the_second_socket_cannot_be_watched(virtual: Virtu
     good, bad = scripted(), scripted()
     bad.close()
     with pytest.raises(ValueError, match="not an open file"):
-        Listener(virtual.stage.shared, [good, bad], Recorder, SocketOptions())
+        Listener(virtual.stage._shared, [good, bad], Recorder, SocketOptions())
     assert names(good, "close") == ["close"]
-    assert virtual.stage.shared.transports == set()
+    assert virtual.stage._shared.transports == set()
     assert good.fileno() not in virtual.poller.get_map()
 
 
@@ -345,7 +345,7 @@ def test_a_thousand_connections_leave_nothing(stage: Stage) -> None:
             clients.come(listener, 100)
             stage.until(lambda: listener.accepted == 100 * batch)  # noqa: B023
         stage.until(lambda: listener.connections == 0)
-    assert stage.shared.transports == {listener}
+    assert stage._shared.transports == {listener}
 
 
 def test_accepted_connections_have_the_options_of_their_listener(poller_name: str) -> None:

@@ -68,7 +68,7 @@ def test_the_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.Monke
         stage.settle()
         assert [call[2] for call in notes.calls[1:]] == [peer.getsockname() for peer in peers]
         assert [drained(peer) for peer in peers] == [[b"x"]] * 9
-        batch = stage.shared.batch()
+        batch = stage._shared.batch()
         assert batch is not None
         assert max(len(batch._tuples), len(batch._packed)) <= 4
 
@@ -101,10 +101,10 @@ def test_a_missing_module_is_an_error_when_it_is_demanded_and_none_when_not(
         sock = open_datagram_socket(stage.ops, ("127.0.0.1", 0))
         if choice == "native":
             with pytest.raises(AccelUnavailable, match="not built"):
-                make_endpoint(stage.shared, sock, Notes())
+                make_endpoint(stage._shared, sock, Notes())
             assert sock.fileno() == -1
         else:
-            assert type(make_endpoint(stage.shared, sock, Notes())) is DatagramEndpoint
+            assert type(make_endpoint(stage._shared, sock, Notes())) is DatagramEndpoint
 
 
 # -- the C code ------------------------------------------------------------------------------------------------

@@ -260,7 +260,7 @@ def test_closing_sends_what_waits_and_then_tells_the_protocol() -> None:
         assert notes.told("connection_lost") == [None]
         assert sock.fileno() == -1
         assert poller.calls[-1] == ("forget", fd, 0)
-        assert endpoint not in stage.shared.transports
+        assert endpoint not in stage._shared.transports
         assert endpoint.get_protocol() is None
 
 
@@ -303,10 +303,10 @@ def test_the_socket_is_closed_when_it_cannot_be_watched() -> None:
         sock: Any = ScriptedSocket(kind=socket.SOCK_DGRAM)  # its number is beyond FD_SETSIZE
         notes = Notes()
         with pytest.raises(DescriptorTooLarge):
-            DatagramEndpoint(stage.shared, sock, notes).start()
+            DatagramEndpoint(stage._shared, sock, notes)._start()
         assert sock.fileno() == -1
         assert notes.calls == []
-        assert not stage.shared.transports
+        assert not stage._shared.transports
 
 
 def test_another_protocol_may_take_over() -> None:

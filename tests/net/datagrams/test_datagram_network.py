@@ -100,7 +100,7 @@ def test_a_datagram_longer_than_the_buffer_is_an_error_and_not_data(
     """A part of a message is no message: it is dropped, counted and told."""
     monkeypatch.setattr("reactor.net.datagrams.batch.MAX_DATAGRAM_BYTES", 10)
     with stage_on(poller_name) as stage:
-        stage.shared.scratch = memoryview(bytearray(10))
+        stage._shared.scratch = memoryview(bytearray(10))
         notes, endpoint = opened(stage, ("127.0.0.1", 0))
         for message in (b"x" * 11, b"y" * 10):
             endpoint.sendto(message, endpoint.get_extra_info("sockname"))

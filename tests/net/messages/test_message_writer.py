@@ -144,7 +144,7 @@ def test_the_last_message_is_not_lost_when_the_peer_was_still_sending(poller_nam
         assert notes.names == ["connection_made", "connection_lost"]
         assert (far.recv(100), far.recv(100)) == (b"goodbye", b"")
         far.close()
-        stage.until(lambda: not stage.shared.lingering)
+        stage.until(lambda: not stage._shared.lingering)
 
 
 @pytest.mark.parametrize("method", ["close", "abort"])

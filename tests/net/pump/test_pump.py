@@ -158,7 +158,7 @@ class Play:
 def played(environ: dict[str, str], reactions: list[str], script: list[tuple[int, tuple[str, int]]]) -> list[Any]:
     """Play *script* on a reactor with or without a pump."""
     with stage_on(with_pump("epoll", environ) if environ is ON else None) as stage:
-        assert (stage.shared.pump is not None) == (environ is ON)
+        assert (stage._shared.pump is not None) == (environ is ON)
         play = Play(stage, reactions)
         for number, (word, size) in script:
             play.step(number, word, size)
@@ -229,7 +229,7 @@ def test_held_bytes_are_dropped_with_their_stream(stage: Stage) -> None:
     teller, stream, peer = pumped_pair(stage)
     with peer:
         stream.pause_reading()
-        stream.arrived(b"data")
+        stream._arrived(b"data")
         stream.resume_reading()
         stream.abort()
         assert stream._held is None

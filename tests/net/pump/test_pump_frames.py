@@ -79,7 +79,7 @@ def test_a_stream_receives_bytes_while_its_decoder_holds_a_part_of_a_frame(
         for _ in range(2):
             for at in range(len(wire)):
                 assert stream._wanted_format() == (cut if at == 0 else RAW)
-                assert stream.takes_frames(cut) == (at == 0 and cut > RAW)
+                assert stream._takes_frames(cut) == (at == 0 and cut > RAW)
                 peer.send(wire[at : at + 1])
                 stage.run_once(0)
         peer.send(wire + wire[:2])
@@ -209,7 +209,7 @@ def test_the_rest_follows_when_the_kernel_takes_a_part_of_the_frames(stage: Stag
     # All is sent: what comes next is collected again.
     collected: list[int] = []
     for protocol, peer in zip(protocols, peers, strict=True):
-        protocol.react = lambda me, frame: (me.send_frame(b"a"), collected.append(len(me.transport.outbox.corked)))
+        protocol.react = lambda me, frame: (me.send_frame(b"a"), collected.append(len(me.transport._outbox.corked)))
         peer.send(b"\0\0")
     stage.settle()
     assert collected == [1] * count
@@ -228,8 +228,8 @@ def test_more_formats_than_c_has_room_for_work_all_the_same(stage: Stage) -> Non
         protocol.codec = LengthPrefixed(2, max_frame_length=100 + number)
         protocols.append(protocol)
     peers = [pair(stage, protocol) for protocol in protocols]
-    assert protocols[0].transport.outbox.format == 1
-    assert protocols[-1].transport.outbox.format == UNKNOWN
+    assert protocols[0].transport._outbox.format == 1
+    assert protocols[-1].transport._outbox.format == UNKNOWN
     for peer in peers:
         peer.send(b"\0\1a\0\1b")
     stage.settle()
@@ -250,9 +250,9 @@ def test_few_streams_receive_for_themselves_and_many_have_it_done(
     protocols = [Frames(echo) for _ in range(4)]
     peers = [pair(stage, protocol) for protocol in protocols]
     pumped: list[int] = []
-    frame_arrived = Stream.frame_arrived
+    _frame_arrived = Stream._frame_arrived
     monkeypatch.setattr(
-        Stream, "frame_arrived", lambda me, fd, *row: pumped.append(fd) or frame_arrived(me, fd, *row)
+        Stream, "_frame_arrived", lambda me, fd, *row: pumped.append(fd) or _frame_arrived(me, fd, *row)
     )
     for busy, expected in ((4, 4), (2, 2), (2, 0), (4, 0), (4, 4), (0, 0), (1, 0)):
         pumped.clear()

@@ -30,7 +30,7 @@ def linger(lingering: Lingering, sock: Any) -> Any:
 
 def taken(virtual: Virtual, *received: object) -> Any:
     """Return a socket that lingers, and will receive *received*."""
-    return linger(virtual.stage.shared.lingering, scripted().script("recv", *received))
+    return linger(virtual.stage._shared.lingering, scripted().script("recv", *received))
 
 
 def is_closed(sock: ScriptedSocket) -> bool:
@@ -60,7 +60,7 @@ def test_the_reply_arrives_when_most_of_an_upload_was_never_read(poller_name: st
                 except BlockingIOError:
                     stage.run_once(1)
             client.shutdown(socket.SHUT_WR)
-            stage.until(lambda: protocol.is_lost and not len(stage.shared.lingering))
+            stage.until(lambda: protocol.is_lost and not len(stage._shared.lingering))
             client.setblocking(True)
             answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert answer == refusal
@@ -76,7 +76,7 @@ def test_it_is_closed_when_the_peer_ends(virtual: Virtual) -> None:
         virtual.readable(sock)
     virtual.readable(sock)
     assert is_closed(sock)
-    assert len(virtual.stage.shared.lingering) == 0
+    assert len(virtual.stage._shared.lingering) == 0
 
 
 @pytest.mark.parametrize("end", [b"", ConnectionResetError()])
@@ -90,7 +90,7 @@ def test_it_is_closed_at_once_when_the_peer_has_ended_already(virtual: Virtual, 
 def test_it_is_closed_when_it_cannot_be_shut_down(virtual: Virtual) -> None:
     """ENOTCONN: there is no connection left to be polite on."""
     sock = scripted().script("shutdown", OSError(107, "not connected"))
-    linger(virtual.stage.shared.lingering, sock)
+    linger(virtual.stage._shared.lingering, sock)
     assert is_closed(sock)
 
 
@@ -124,7 +124,7 @@ def test_the_oldest_is_closed_when_there_are_too_many(virtual: Virtual) -> None:
     """At most LINGER_STREAMS linger at a time."""
     socks = [taken(virtual) for _ in range(LINGER_STREAMS + 3)]
     assert [is_closed(sock) for sock in socks[:5]] == [True, True, True, False, False]
-    assert len(virtual.stage.shared.lingering) == LINGER_STREAMS
+    assert len(virtual.stage._shared.lingering) == LINGER_STREAMS
 
 
 def test_all_are_closed_when_the_reactor_is(virtual: Virtual) -> None:

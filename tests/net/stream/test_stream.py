@@ -229,7 +229,7 @@ def test_what_was_said_of_a_stream_is_known_as_long_as_it_lives(virtual: Virtual
     assert last == ["alice"]
     stream.set_extra_info("user", "bob")
     assert stream.get_extra_info("user") is None
-    assert not virtual.stage.shared.extra
+    assert not virtual.stage._shared.extra
 
 
 def test_bytes_that_were_read_before_are_handed_on_first(virtual: Virtual) -> None:

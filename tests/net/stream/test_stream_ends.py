@@ -84,7 +84,7 @@ def test_it_may_end_in_connection_made(virtual: Virtual, end: Callable[[Stream],
     virtual.turn()
     assert protocol.names == ["connection_made", "connection_lost"]
     assert ("watch", fd, EVENT_READ) not in virtual.poller.calls[:1]
-    assert virtual.stage.shared.transports == set()
+    assert virtual.stage._shared.transports == set()
 
 
 SLOTS = ["connection_made", "data_received", "eof_received", "pause_writing", "resume_writing", "connection_lost"]
@@ -195,8 +195,8 @@ def test_the_owner_is_told_when_connection_lost_raises(virtual: Virtual) -> None
         raise RuntimeError
 
     protocol = Recorder(connection_lost=fail)
-    stream = Stream(virtual.stage.shared, ScriptedSocket(), protocol, on_lost=told.append)  # type: ignore[arg-type]
-    stream.start()
+    stream = Stream(virtual.stage._shared, ScriptedSocket(), protocol, on_lost=told.append)  # type: ignore[arg-type]
+    stream._start()
     stream.abort()
     virtual.turn()
     assert told == [stream]
@@ -277,7 +277,7 @@ def test_a_closed_stream_lingers_unless_its_peer_has_finished(virtual: Virtual) 
     stream, sock = virtual.open(Recorder())
     stream.close()
     virtual.turn()
-    assert len(virtual.stage.shared.lingering) == 1
+    assert len(virtual.stage._shared.lingering) == 1
     assert "close" not in names(sock, "close")
     virtual.wait(LINGER_TIMEOUT + 0.1)
     assert names(sock, "shutdown", "close") == ["shutdown", "close"]
@@ -285,7 +285,7 @@ def test_a_closed_stream_lingers_unless_its_peer_has_finished(virtual: Virtual) 
     virtual.readable(finished)
     virtual.turn()
     assert names(finished, "close") == ["close"]
-    assert len(virtual.stage.shared.lingering) == 0
+    assert len(virtual.stage._shared.lingering) == 0
 
 
 def test_replies_to_what_came_before_a_fault_still_leave(virtual: Virtual) -> None:

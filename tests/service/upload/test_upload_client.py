@@ -69,7 +69,7 @@ def test_the_same_bytes_arrive_when_they_are_read_instead_of_sent_by_the_kernel(
         def sendfile(self, *args: Any) -> int:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    loop.shared.ops = Reader()
+    loop._shared.ops = Reader()
     _, server = send(loop, keep_everything, paths)
     assert server.files == {"a": b"abc", "大文件": CONTENT, "empty": b""}
 
@@ -263,7 +263,7 @@ def test_a_file_that_waits_for_its_turn_is_given_up_when_it_is_refused(
 def test_a_file_that_shrinks_while_it_is_sent_is_given_up(loop: reactor.Reactor, paths: list[str]) -> None:
     """The message that was begun is filled up, so the files behind it arrive."""
     files = ScriptedFiles(ORDINARY, ORDINARY, ORDINARY, lambda: os.truncate(paths[1], 35_000))
-    loop.shared.ops = files
+    loop._shared.ops = files
     client, server = send(loop, keep_everything, [paths[1], paths[0]])
     assert server.files == {"a": b"abc"}
     first, second = client.outcomes()
@@ -281,7 +281,7 @@ def test_a_file_that_changes_while_it_is_sent_is_given_up(loop: reactor.Reactor,
             file.write(b"x")
             os.utime(paths[1], ns=(1, 1))
 
-    loop.shared.ops = ScriptedFiles(ORDINARY, change)
+    loop._shared.ops = ScriptedFiles(ORDINARY, change)
     client, server = send(loop, keep_everything, [paths[1], paths[0]])
     first, second = client.outcomes()
     assert (first.state, first.text, second.state) == (State.FAILED, "it changed while it was sent", State.KEPT)
@@ -298,7 +298,7 @@ def test_a_file_is_refused_when_other_bytes_were_sent_than_hashed(
         def sendfile(self, out: int, fd: int, offset: int, count: int) -> int:
             return os.write(out, b"?" * min(count, 1000))
 
-    loop.shared.ops = Liar()
+    loop._shared.ops = Liar()
     client, server = send(loop, keep_everything, paths[1:2])
     assert states(client) == [State.REFUSED]
     assert server.files == {}
@@ -310,7 +310,7 @@ def test_a_disk_error_gives_up_one_file(loop: reactor.Reactor, paths: list[str])
     def fail() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    loop.shared.ops = ScriptedFiles(ORDINARY, fail)
+    loop._shared.ops = ScriptedFiles(ORDINARY, fail)
     client, server = send(loop, keep_everything, [paths[1], paths[0]])
     first, second = client.outcomes()
     assert (first.state, second.state) == (State.FAILED, State.KEPT)
