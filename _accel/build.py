@@ -32,7 +32,7 @@ FLAGS = ("-std=c11", "-O2")
 
 #: Raised by one whenever a declaration changes, so that a stale module is refused instead of trusted;
 #: ``reactor/framing/scanner_accel.py`` knows the number that it fits.
-INTERFACE = 10
+INTERFACE = 11
 
 #: The same for the load generator's module and ``reactor/load/engine_native.py``.
 DRIVE_INTERFACE = 1

@@ -68,6 +68,14 @@ typedef struct {
     int64_t taken;
 } pump_posting;
 
+#define PUMP_LONG_PEER ...
+
+typedef struct {
+    int64_t fd;
+    int64_t peer;
+    unsigned char long_peer[32];
+} pump_guest;
+
 typedef struct {
     const unsigned char *marks;
     size_t known;
@@ -83,8 +91,10 @@ typedef struct {
     size_t arrival_count, readiness_count;
     int uniform;
     uint64_t spin;
+    pump_guest *guests;
 } pump_place;
 
+size_t pump_accept(int listener, const pump_place *place, size_t most, int *error);
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
 int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
               const char *payloads, size_t total);

@@ -8,7 +8,7 @@
  * calls.  So a call that was interrupted simply found nothing.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* clock_gettime */
+#define _GNU_SOURCE /* clock_gettime, accept4 */
 #endif
 #include "pump.h"
 
@@ -16,6 +16,8 @@
 #include <limits.h>
 
 #if PUMP_WORKS
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -43,6 +45,47 @@ static int64_t cut_arrival(const pump_format *format, const char *data, size_t s
     /* A piece too, or the program would be out of step with the arena for all arrivals behind this one. */
     scan_on_rest(size - cuts->end, cuts);
     return -count;
+}
+
+/* Write down where a connection comes from. */
+static void describe_peer(const struct sockaddr_storage *address, pump_guest *guest)
+{
+    guest->peer = 0;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *peer = (const struct sockaddr_in *)address;
+        guest->peer = (int64_t)1 << 48 | (int64_t)ntohl(peer->sin_addr.s_addr) << 16 | ntohs(peer->sin_port);
+    } else {
+        const struct sockaddr_in6 *peer = (const struct sockaddr_in6 *)address;
+        const uint32_t scope = htonl(peer->sin6_scope_id);
+        unsigned char *to = guest->long_peer;
+
+        *to = 1;
+        memcpy(to + 1, &peer->sin6_addr, 16);
+        memcpy(to + 17, &peer->sin6_port, 2);
+        memcpy(to + 19, &peer->sin6_flowinfo, 4);
+        memcpy(to + 23, &scope, 4);
+    }
+}
+
+size_t pump_accept(int listener, const pump_place *place, size_t most, int *error)
+{
+    size_t count = 0;
+
+    *error = 0;
+    while (count < most) {
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t size = sizeof address;
+        const int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd < 0) {
+            *error = errno;
+            break;
+        }
+        place->guests[count].fd = fd;
+        describe_peer(&address, &place->guests[count]);
+        count++;
+    }
+    return count;
 }
 
 /* recv for a descriptor that epoll told ready; 0 if there was no room, and it is as ready as before. */
@@ -218,6 +261,13 @@ int pump_send(const pump_place *place, pump_posting *postings, size_t streams, c
 }
 
 #else /* there is no epoll: the functions exist, so that the module has one shape everywhere */
+
+size_t pump_accept(int listener, const pump_place *place, size_t most, int *error)
+{
+    (void)listener, (void)place, (void)most;
+    *error = ENOSYS;
+    return 0;
+}
 
 int pump_wait(int epoll_fd, int timeout, pump_place *place)
 {

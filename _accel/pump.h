@@ -59,6 +59,17 @@ typedef struct {
     int64_t taken;    /* out: how many of those the kernel took (0: none now), or -errno */
 } pump_posting;
 
+/* A connection that was accepted: a socket that does not block.  A peer of IPv4 is one number, the bytes 1, address and
+ * port; of one of IPv6 there are those of address, port, flow and scope behind the 1, and the number is 0.  All in the
+ * order of the network. */
+#define PUMP_LONG_PEER 27
+
+typedef struct {
+    int64_t fd;
+    int64_t peer;
+    unsigned char long_peer[32];
+} pump_guest;
+
 /* Where things are put: arena[0 .. room) for bytes, `cuts` for the program, and tables with room for PUMP_EVENTS rows.
  * `uniform` is true if each arrival makes one piece.  A readiness is two numbers in a row: a descriptor and the events
  * that epoll told.  marks[fd] is the mark of each descriptor, of which none is `known` or more; of each at most `share`
@@ -79,6 +90,7 @@ typedef struct {
     size_t arrival_count, readiness_count; /* these three are set by pump_wait */
     int uniform;
     uint64_t spin;
+    pump_guest *guests;
 } pump_place;
 
 /* Wait at most `timeout` milliseconds (-1: forever).  Returns 0, or -errno; counts and program are set in any case.
@@ -91,6 +103,12 @@ typedef struct {
  * to them, is where a frame of that format may begin; else it takes the bytes, which stay in the arena until the next
  * call. */
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
+
+/* Accept at most `most` connections, for which there is room in guests[], from a listening socket of IPv4 or IPv6.
+ *
+ * THE CONTRACT.  Returns how many there were, in the order of the queue; *error is 0 if these are `most`, else what
+ * accept4(2) said when there were so many: EAGAIN if that was all.  Who waits behind an error is still in the queue. */
+size_t pump_accept(int listener, const pump_place *place, size_t most, int *error);
 
 /* Send what `streams` descriptors have to say: payloads[0 .. total) is all of it, in order, and sizes[] says where each
  * of the `count` payloads ends.

@@ -48,6 +48,11 @@ class Ops:
         sock.setblocking(False)
         return sock
 
+    def socket_of(self, fd: int, family: int, kind: int) -> Socket:
+        """Return the socket that *fd* is, which does not block already, of the given *family* and *kind*."""
+        # The flag is about the object alone, so that it knows; the kernel is not asked to change anything.
+        return socket.socket(family, kind | getattr(socket, "SOCK_NONBLOCK", 0), 0, fd)
+
     def accept_from(self, listener: Socket) -> Callable[[], tuple[Socket, Any]]:
         """Return a function that does what ``listener.accept()`` does, see accept(2).
 

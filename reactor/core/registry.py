@@ -83,8 +83,8 @@ class Registry:
         for a regular file), DescriptorTooLarge under select.  Nothing is changed then.
         """
         fd = descriptor_of(fileobj)
-        key = self.key_of(fd)
-        if key is not None and _is_closed(key.fileobj):
+        key = self.poller.key_of(fd)
+        if key is not None and is_closed(key.fileobj):
             # The file was closed while it was registered, and its number has a new owner.  If it lives on under
             # another number (a duplicate), an epoll set goes on to report it, now in the new owner's name: only a
             # new set forgets it.
@@ -94,7 +94,7 @@ class Registry:
             key = None
         if key is None:
             registration = Registration()
-            self.poller.register(fileobj, event, registration)
+            self.poller.enter(fileobj, fd, event, registration)
         else:
             # Told to the kernel even if the books say that nothing changes: the number may be another file's by
             # now, of which the kernel has never heard.
@@ -128,7 +128,7 @@ class Registry:
                 rest = 0
                 self._drop_closed([key])
         else:
-            self.poller.unregister(key.fd)  # which forgives a descriptor that was closed: see ``Poller``
+            self.poller.leave(key.fd)  # which forgives a descriptor that was closed: see ``Poller``
         if self.probe is not None:
             self.probe.registered(key.fd, rest)
         return True
@@ -212,7 +212,7 @@ class Registry:
         self.poller = poller
 
 
-def _is_closed(fileobj: Any) -> bool:
+def is_closed(fileobj: Any) -> bool:
     """Return True if a registered object has been closed by its owner; a bare number does not show it."""
     try:
         descriptor_of(fileobj)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The declarations that this file was written for, see ``_accel/build.py``.
-INTERFACE = 10
+INTERFACE = 11
 
 if INTERFACE != lib.REACTOR_ACCEL_INTERFACE:
     raise ImportError(

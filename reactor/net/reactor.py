@@ -21,6 +21,7 @@ from selectors import BaseSelector
 from reactor.arguments import checked_flag, checked_seconds, shown
 from reactor.core.handles import uncallable
 from reactor.core.loop import Loop
+from reactor.core.registry import is_closed
 from reactor.errors import OptionError, UsageError
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
 from reactor.limits import (
@@ -190,6 +191,12 @@ class Reactor(Loop):
         if not callable(callback):
             raise uncallable("add_acceptor", callback)
         return Acceptor(self, listener, callback, self._reserve, batch)
+
+    def _acceptor(
+        self, sock: socket.socket, callback: Callable[[Any, Any], object], room: Callable[[], int]
+    ) -> Acceptor:
+        """Return the acceptor of a listener of ours, which takes descriptors as well as sockets."""
+        return Acceptor(self, sock, callback, self._reserve, pump=self._shared.pump, room=room)
 
     def listen_tcp(
         self,
@@ -460,8 +467,8 @@ class Reactor(Loop):
         """Raise UsageError if *sock* is watched for a transport of ours: two would steal from each other."""
         fd = sock if isinstance(sock, int) else sock.fileno() if hasattr(sock, "fileno") else -1
         key = self.registry.key_of(fd)
-        if key is None or not (isinstance(sock, int) or key.fileobj is sock):
-            return  # another object with that number: the one that had it before was closed behind our back
+        if key is None or is_closed(key.fileobj):
+            return  # another object has that number: the one that had it before was closed behind our back
         owner = getattr(key.data.reader or key.data.writer, "__self__", None)
         if isinstance(owner, Transport | Acceptor):
             raise UsageError(f"descriptor {fd} has an owner in this reactor: {owner!r}; close that one first")

@@ -11,6 +11,9 @@ accept(2) fails for three different reasons:
   clients are accepted and closed at once (they see an end, not a silence), the reserve is taken back, and the
   acceptor rests for ``ACCEPT_BACKOFF`` seconds.  One line in the log says so.
 
+Where there is a pump, one call takes a batch from the queue; everywhere else they come one by one.  What was taken
+and is not delivered, since the callback has paused the acceptor or Ctrl-C struck, waits here instead of there.
+
 The callback is user code: it may pause or close the acceptor, and it may raise, which closes the new socket, not
 the acceptor.  Read next: ``listener``, which builds protocols and limits on top of this.
 """
@@ -18,14 +21,18 @@ the acceptor.  Read next: ``listener``, which builds protocols and limits on top
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from selectors import EVENT_READ
+from socket import socket as Socket
 
 from reactor.arguments import checked_whole
 from reactor.core.polling.contract import EVENT_BOTH
 from reactor.errors import UsageError
 from reactor.limits import ACCEPT_BACKOFF, ACCEPT_BATCH
 from reactor.net.sockets.opening import check_listener
+from reactor.net.sockets.options import INTERNET
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -33,8 +40,9 @@ if TYPE_CHECKING:
     import socket
     from typing import Any, Protocol, TypeVarTuple
 
-    from reactor.core.handles import Timer
+    from reactor.core.handles import Handle, Timer
     from reactor.core.registry import Registry
+    from reactor.net.pump.pump import Pump
     from reactor.ops import Ops
     from reactor.telling.counters import Counters
     from reactor.telling.reports import Reports
@@ -50,6 +58,8 @@ if TYPE_CHECKING:
         registry: Registry
 
         def call_later(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> Timer: ...
+
+        def call_soon(self, callback: Callable[[], object]) -> Handle: ...
 
         def check(self) -> None: ...
 
@@ -99,6 +109,9 @@ class Reserve:
 class Acceptor:
     """Runs ``callback(sock, address)`` for each connection that *listener* receives; *sock* is non-blocking.
 
+    With a *pump* it is ``callback(fd, compact address)``, if the listener is one that the pump can accept from.
+    ``room()``, if given, says how many may be taken now.
+
     Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` stops accepting from it
     and does not close it.  Loop thread only.
 
@@ -107,16 +120,19 @@ class Acceptor:
     """
 
     __slots__ = (
-        "_accept", "_batch", "_callback", "_host", "_is_closed", "_is_paused", "_listener", "_reserve", "_rest",
+        "_batch", "_callback", "_host", "_is_closed", "_is_paused", "_listener", "_reserve", "_rest", "_room",
+        "_take", "_taken",
     )  # fmt: skip
 
     def __init__(
         self,
         host: Host,
         listener: socket.socket,
-        callback: Callable[[socket.socket, Any], object],
+        callback: Callable[[Any, Any], object],
         reserve: Reserve,
         batch: int = ACCEPT_BATCH,
+        pump: Pump | None = None,
+        room: Callable[[], int] | None = None,
     ) -> None:
         checked_whole("batch", batch, 1)
         check_listener(listener)
@@ -129,7 +145,10 @@ class Acceptor:
         self._callback = callback
         self._reserve = reserve
         self._batch = batch
-        self._accept = host.ops.accept_from(listener)
+        self._room = room
+        self._take = taker(host.ops, listener, pump)
+        #: What was taken from the queue and has yet to be delivered.
+        self._taken: deque[tuple[Any, Any]] = deque()
         self._rest: Timer | None = None
         self._is_paused = False
         self._is_closed = False
@@ -155,6 +174,8 @@ class Acceptor:
         if not self._is_closed:
             self._host.check()
             self._is_paused = False
+            if self._taken:
+                self._host.call_soon(self._on_readable)
             if self._rest is None:  # else the end of the rest does it
                 self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
 
@@ -167,9 +188,11 @@ class Acceptor:
             return
         if self._host.is_closed():
             self._is_closed = True  # the registration and the timer went with the reactor
+            self._close_taken()
             return
         self._host.check()
         self._is_closed = True
+        self._close_taken()
         self._host.registry.remove(self._listener, EVENT_READ)
         if self._rest is not None:
             self._rest.cancel()
@@ -180,38 +203,68 @@ class Acceptor:
         return not (self._is_closed or self._is_paused or self._rest is not None)
 
     def _on_readable(self) -> None:
-        counters = self._host.counters
         # One readiness may stand for hundreds of clients.  A bounded number of them is taken now; if more wait, the
         # socket stays readable and the next turn goes on, after those who are connected have had theirs.
-        for _ in range(self._batch):
-            try:
-                sock, address = self._accept()
-            except (BlockingIOError, InterruptedError):
-                return  # the queue is empty, or another process that shares the socket was faster
-            except OSError as exc:
-                counters.accept_errors += 1
-                if exc.errno in GONE:
-                    continue  # this client hung up while it waited; the next one may be fine
-                if exc.errno not in EXHAUSTED:
+        left = self._batch
+        turn = self._host.registry.turn
+        while left > 0 and self.is_accepting():
+            refusal = None
+            if not self._taken:
+                most = left if self._room is None else min(left, self._room())
+                if most < 1:
+                    return
+                taken, refusal = self._take(most)
+                self._taken.extend(taken)
+                self._host.counters.accepted += len(taken)
+            left -= len(self._taken)
+            self._deliver_taken()
+            if self._host.registry.turn != turn:
+                self._close_taken()  # a callback has forked: in its child these are the parent's
+                return
+            if refusal is not None and self.is_accepting():
+                if isinstance(refusal, BlockingIOError | InterruptedError):
+                    return  # the queue is empty, or another process that shares the socket was faster
+                self._host.counters.accept_errors += 1
+                if refusal.errno in EXHAUSTED:
+                    self._shed(refusal)
+                    return
+                if refusal.errno not in GONE:
                     # EBADF, ENOTSOCK, EINVAL: the listening socket itself is broken, and would stay readable.
                     self.close()
-                    raise
-                self._shed(exc)
-                return
-            counters.accepted += 1
-            self._deliver(sock, address)
-            if not self.is_accepting():
-                return  # the callback has paused or closed us: the rest of the queue is not ours to take
+                    raise refusal
+                left -= 1  # this client hung up while it waited; the next one may be fine
 
-    def _deliver(self, sock: socket.socket, address: Any) -> None:
+    def _deliver_taken(self) -> None:
+        turn, taken = self._host.registry.turn, self._taken
         try:
-            # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
-            sock.setblocking(False)
+            while taken and self.is_accepting() and self._host.registry.turn == turn:
+                self._deliver(*taken.popleft())
+        except BaseException:  # Ctrl-C: nothing else would tell of the others, who are in no queue any more
+            if taken:
+                self._host.call_soon(self._on_readable)
+            raise
+
+    def _close_taken(self) -> None:
+        """Close what was taken and not delivered, as the kernel does with the queue of a socket that is closed."""
+        while self._taken:
+            self._close(self._taken.popleft()[0])
+
+    def _close(self, sock: Any) -> None:
+        if type(sock) is int:
+            self._host.ops.close(sock)
+        else:
+            sock.close()
+
+    def _deliver(self, sock: Any, address: Any) -> None:
+        try:
+            if type(sock) is not int:
+                # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
+                sock.setblocking(False)
             self._callback(sock, address)
         except BaseException as exc:
             # The callback may have registered it before it raised.
             self._host.registry.remove(sock, EVENT_BOTH)
-            sock.close()
+            self._close(sock)
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
             # Reported here, not by the loop: the others in the queue are still to be taken in this turn.
@@ -224,15 +277,13 @@ class Acceptor:
             # (which sees an end at once, instead of a connection that never answers), and take the spare back.
             if not self._reserve.give_up():
                 break
-            try:
-                sock, _ = self._accept()
-            except OSError:
-                break  # the queue is empty; or another thread took the descriptor before accept could
-            else:
-                sock.close()
+            taken, _ = self._take(1)
+            for sock, _ in taken:
+                self._close(sock)
                 self._host.counters.shed += 1
-            finally:
-                self._reserve.take()
+            self._reserve.take()
+            if not taken:
+                break  # the queue is empty; or another thread took the descriptor before accept could
         # Whoever comes from now on waits in the kernel's queue.  Without this rest the socket would be readable in
         # each turn, accept would fail in each turn, and the loop would spin.
         self._host.registry.remove(self._listener, EVENT_READ)
@@ -249,3 +300,21 @@ class Acceptor:
         self._reserve.take()  # it may have found no descriptor when the rest began
         if not self._is_paused:
             self._host.registry.add(self._listener, EVENT_READ, self._on_readable)
+
+
+def taker(
+    ops: Ops, listener: socket.socket, pump: Pump | None
+) -> Callable[[int], tuple[list[tuple[Any, Any]], OSError | None]]:
+    """Return a function that takes at most so many connections from the queue of *listener*, and returns them with
+    what accept(2) said behind them; None if there may be more."""
+    if pump is not None and type(listener) is Socket and listener.family in INTERNET:
+        return partial(pump.accept, listener)
+    accept = ops.accept_from(listener)
+
+    def take(most: int) -> tuple[list[tuple[Any, Any]], OSError | None]:
+        try:
+            return [accept()], None
+        except OSError as exc:
+            return [], exc
+
+    return take

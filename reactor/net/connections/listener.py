@@ -106,7 +106,7 @@ class Listener(Generic[A_co]):
         shared.opened(self)
         try:
             for sock in self._sockets:
-                self._acceptors.append(loop.add_acceptor(sock, self._on_accepted))
+                self._acceptors.append(loop._acceptor(sock, self._on_accepted, self._room))
                 if IS_INHERITED:
                     options.apply_stream(sock)
         except BaseException:
@@ -195,7 +195,7 @@ class Listener(Generic[A_co]):
         """Return True if ``close`` was called."""
         return self._is_closed
 
-    def _on_accepted(self, sock: socket.socket, address: Any) -> None:
+    def _on_accepted(self, sock: Any, address: Any) -> None:
         if not IS_INHERITED:
             self._options.apply_stream(sock)
         # What raises before the count is raised costs this client its connection: the acceptor closes the socket.
@@ -223,8 +223,12 @@ class Listener(Generic[A_co]):
         if self._max_connections is not None:
             self._pause_or_resume()
 
+    def _room(self) -> int:
+        """Return how many connections may be taken now."""
+        # Not below none: a limit that was lowered lies below the number of those who are in.
+        return sys.maxsize if self._max_connections is None else max(0, self._max_connections - self.connections)
+
     def _is_full(self) -> bool:
-        # Not ==: a limit that was lowered lies below the number of those who are in.
         return self._max_connections is not None and self.connections >= self._max_connections
 
     def _pause_or_resume(self) -> None:

@@ -253,7 +253,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._is_unix and self._remote is None:
             self._retry = self._shared.loop.call_later(RETRY_DELAY, self._flush)
         else:
-            self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self, EVENT_WRITE, self._flush)
 
     def _flush(self) -> None:
         # A bounded number, as in receiving.  What is left finds the socket writable in the next turn.
@@ -266,7 +266,7 @@ class DatagramEndpoint(MulticastMember, Transport):
             self._pending_bytes -= len(data) + ENTRY_BYTES
         if not self._queue:
             # A socket with room is writable all the time: watched any longer, it would make the loop spin.
-            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self, EVENT_WRITE)
             if self._is_closing:
                 self._end_writing()
         elif self._retry is not None:  # the timer, which has run and is to run again; a registration just stays
@@ -294,7 +294,7 @@ class DatagramEndpoint(MulticastMember, Transport):
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
+        self._shared.loop.registry.remove(self, EVENT_WRITE)
 
     # -- ending ------------------------------------------------------------------------------------------------
 

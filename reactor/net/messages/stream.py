@@ -223,7 +223,7 @@ class MessageStream(Transport):
         self._queue.append(data)
         self._pending_bytes += len(data) + ENTRY_BYTES
         if len(self._queue) == 1:
-            self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._flush)
+            self._shared.loop.registry.add(self, EVENT_WRITE, self._flush)
         self._check_watermarks()
 
     def _flush(self) -> None:
@@ -240,7 +240,7 @@ class MessageStream(Transport):
         if self._is_lost or self._error is not None:
             return
         if not self._queue:
-            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self, EVENT_WRITE)
         is_last = self._is_write_ended  # before the protocol is called: its own write_eof() ends writing by itself
         self._check_watermarks()
         if is_last and not self._queue:
@@ -256,4 +256,4 @@ class MessageStream(Transport):
         if self._queue:
             self._queue.clear()
             self._pending_bytes = 0
-            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self, EVENT_WRITE)

@@ -18,7 +18,7 @@ from array import array
 
 from reactor.framing.scanner import native_backend
 from reactor.framing.seam import RAW, UNKNOWN
-from reactor.limits import ARENA_BYTES, SCRATCH_BYTES, TURN_FRAMES
+from reactor.limits import ACCEPT_BATCH, ARENA_BYTES, SCRATCH_BYTES, TURN_FRAMES
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from reactor.framing.codec import Codec
     from reactor.framing.seam import Wire
 
+#: Numbers in a ``pump_guest``.
+GUEST_NUMBERS = 6
+
 #: Descriptors by which the tables of them grow.
 GROWTH = 1024
 
@@ -36,8 +39,8 @@ class PumpMemory:
     """What ``place``, a ``pump_place``, points to.  Raises ImportError if the compiled module cannot be used."""
 
     __slots__ = (
-        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "marks", "outgoing_room",
-        "place", "readiness",
+        "_ffi", "_formats", "_last", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "error", "guests",
+        "marks", "outgoing_room", "place", "readiness",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -60,6 +63,9 @@ class PumpMemory:
         #: Four numbers for each arrival, two for each readiness: the structures of ``_accel/pump.h``.
         self.arrivals = self.lend("arrivals", "pump_arrival[]", row * 4)
         self.readiness = self.lend("readiness", "int64_t[]", row * 2)
+        #: Connections that were accepted, see ``pump_guest``.
+        self.guests = self.lend("guests", "pump_guest[]", array("q", bytes(8 * GUEST_NUMBERS * ACCEPT_BATCH)))
+        self.error = ffi.new("int *")
         #: By descriptor: whether it is received from, and how what arrives is cut.
         self.marks = bytearray()
         self.outgoing_room = 0
@@ -67,6 +73,8 @@ class PumpMemory:
         # RAW is there already: memory of C's is zero, and so is PUMP_RAW.
         self._formats = self.place.formats = ffi.new("pump_format[]", lib.PUMP_FORMATS)
         self._numbers: dict[object, int] = {(): RAW}
+        #: The format that was last asked for, and its number: that of the next connection, nearly always.
+        self._last: tuple[Wire | None, int] = (None, UNKNOWN)
 
     def lend(self, name: str, kind: str, buffer: Any) -> memoryview:
         """Have the structure's field *name* point to *buffer*, and return a view of it."""
@@ -96,10 +104,18 @@ class PumpMemory:
         if codec is None:
             return RAW
         wire = codec.wire
+        known, number = self._last
+        if wire is known:
+            return number
+        number = self._number_of(wire)
+        self._last = wire, number
+        return number
+
+    def _number_of(self, wire: Wire | None) -> int:
         if wire is None:
             return UNKNOWN
-        number = self._numbers.get(wire.key)
-        if number is None:
+        number = self._numbers.get(wire.key, UNKNOWN)
+        if number == UNKNOWN:
             number = len(self._numbers)
             if number >= len(self._formats):
                 return UNKNOWN

@@ -198,7 +198,7 @@ def compact_address(address: Any) -> Any:
     Whatever else it is stays as it is.
     """
     if not isinstance(address, tuple) or len(address) not in PACKED_LAYOUT:
-        return address
+        return address  # among them one that is compact already
     family, layout = PACKED_LAYOUT[len(address)]
     host, *rest = address
     try:
@@ -206,6 +206,11 @@ def compact_address(address: Any) -> Any:
         return int.from_bytes(b"\1" + socket.inet_pton(family, host) + layout.pack(*rest), "big")
     except (OSError, TypeError, ValueError, struct.error):
         return address
+
+
+def is_ipv4(compact: Any) -> bool:
+    """Return True if the compact address is one of IPv4: of 4 + 2 bytes, behind the leading one."""
+    return isinstance(compact, int) and compact < 1 << 49
 
 
 def expanded_address(compact: Any) -> Any:

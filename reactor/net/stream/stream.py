@@ -32,7 +32,7 @@ from _thread import get_ident
 from collections import deque
 from functools import partial
 from itertools import islice
-from selectors import EVENT_READ, EVENT_WRITE
+from selectors import EVENT_WRITE
 
 from reactor.arguments import not_iterable
 from reactor.errors import TransportClosed, UsageError
@@ -82,7 +82,7 @@ class Stream(Transport):
     def __init__(
         self,
         shared: Shared,
-        sock: socket.socket,
+        sock: socket.socket | int,
         protocol: Any,
         peer: Any = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
@@ -90,7 +90,7 @@ class Stream(Transport):
     ) -> None:
         super().__init__(shared, sock, protocol, peer, watermarks, on_lost)
         #: Whose buffers are received into; None: the one that all streams share.
-        self._buffers = buffers_of(protocol)
+        self._buffers = None if hasattr(protocol, "data_received") else buffers_of(protocol)
         self._outbox = Outbox(shared.loop)
         #: The number of the format by which the pump may cut what arrives; UNKNOWN: by none.
         self._cut_format = UNKNOWN
@@ -168,7 +168,10 @@ class Stream(Transport):
 
     def _watch_reads(self) -> None:
         super()._watch_reads()
-        self._advise_pump()
+        pump = self._shared.pump
+        if pump is not None and self._buffers is None:  # what ``_advise_pump`` does, for a new registration
+            self._hinted_format = self._wanted_format()
+            pump.admit(self.fileno(), self, self._hinted_format)
 
     def _advise_pump(self) -> None:
         """Have the pump receive for this stream, if there is one and this stream reads into the shared buffer.
@@ -176,8 +179,8 @@ class Stream(Transport):
         The pump forgets what it was told whenever anybody changes what is watched on the descriptor.
         """
         pump = self._shared.pump
-        if pump is not None and not self._is_lost:
-            key = self._shared.loop.registry.key_of(self._sock.fileno())
+        if pump is not None and self._is_watched:
+            key = self._shared.loop.registry.key_of(self.fileno())
             if key is None or key.data.reader != self._on_readable:
                 return
             if self._buffers is None:
@@ -199,7 +202,7 @@ class Stream(Transport):
             return
         scratch = self._shared.scratch
         try:
-            size = self._sock.recv_into(scratch)
+            size = (self._sock or self._socket()).recv_into(scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
@@ -224,7 +227,7 @@ class Stream(Transport):
                 return
             room = len(view)
             try:
-                size = self._sock.recv_into(view)
+                size = self._socket().recv_into(view)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
@@ -271,7 +274,7 @@ class Stream(Transport):
         """Have what arrives next be cut in another manner: a frame has begun, or the last one is whole again."""
         if self._shared.pump is not None and not self._is_lost:
             self._hinted_format = self._wanted_format()
-            self._shared.pump.hint(self._sock.fileno(), self, self._hinted_format)
+            self._shared.pump.hint(self.fileno(), self, self._hinted_format)
 
     def _note_arrival(self, size: int) -> None:
         if self._idle is not None:
@@ -292,7 +295,8 @@ class Stream(Transport):
         elif size < 0:
             self._on_broken(OSError(-size, os.strerror(-size)))
         else:
-            self._note_arrival(0)
+            if self._idle is not None or self._shared.probe is not None:
+                self._note_arrival(0)
             self._on_eof()
 
     def _takes_frames(self, format: int) -> bool:
@@ -372,7 +376,7 @@ class Stream(Transport):
 
     def _stop_taking(self) -> None:
         """Leave what comes in the kernel until what is held has been delivered."""
-        self._shared.loop.registry.remove(self._sock, EVENT_READ)
+        self._unwatch_reads()
         if not self._is_halted:
             self._go_on_soon()
 
@@ -663,7 +667,7 @@ class Stream(Transport):
             if outbox.pending is None and self._shared.probe is None:
                 # What is below would do the same; this saves 0.3 us a reply.
                 try:
-                    sent = self._sock.send(data, NO_SIGNAL)
+                    sent = (self._sock or self._socket()).send(data, NO_SIGNAL)
                 except (BlockingIOError, InterruptedError):
                     sent = 0
                 except OSError as exc:
@@ -699,7 +703,7 @@ class Stream(Transport):
             return
         try:
             while outbox.pending_bytes:
-                sent = transmit(self._sock, outbox.pending, outbox.pending_bytes)
+                sent = transmit(self._socket(), outbox.pending, outbox.pending_bytes)
                 if sent and self._idle is not None:
                     self.note_progress()
                 if self._shared.probe is not None:
@@ -721,7 +725,7 @@ class Stream(Transport):
     def _send_file(self, sending: FileSending) -> None:
         """Send a piece of the file that is first.  Only the loop calls this, never a method of this stream."""
         try:
-            sent = sending._push(self._shared.ops, self._sock)
+            sent = sending._push(self._shared.ops, self._socket())
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -745,7 +749,7 @@ class Stream(Transport):
         if outbox.pending is not None:
             if not self._is_writing:
                 self._is_writing = True
-                self._shared.loop.registry.add(self._sock, EVENT_WRITE, self._on_writable)
+                self._shared.loop.registry.add(self, EVENT_WRITE, self._on_writable)
                 self._advise_pump()
             self._check_watermarks()
             return
@@ -759,7 +763,7 @@ class Stream(Transport):
     def _stop_writing(self) -> None:
         if self._is_writing:
             self._is_writing = False
-            self._shared.loop.registry.remove(self._sock, EVENT_WRITE)
+            self._shared.loop.registry.remove(self, EVENT_WRITE)
             self._advise_pump()
 
     def _pending_size(self) -> int:
@@ -771,12 +775,15 @@ class Stream(Transport):
         return self._outbox.pending is not None
 
     def _end_outgoing(self) -> None:
-        super()._end_outgoing()
+        self._is_write_ended = True
         self._outbox.shut()
 
     def _drop_unsent(self) -> None:
-        self._end_files(self._outbox.clear(), self._error)
-        self._stop_writing()
+        outbox = self._outbox
+        if outbox.pending is not None or outbox.corked:
+            self._end_files(outbox.clear(), self._error)
+        if self._is_writing:
+            self._stop_writing()
 
     def _forget_unsent(self) -> None:
         """In a forked child: what waits to be sent, or to be delivered, is the parent's."""

@@ -36,7 +36,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from reactor.arguments import checked_instance, checked_seconds, checked_whole, shown
 from reactor.errors import IdleTimeout, OptionError, PeerError, UsageError, WriteBufferFull
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
-from reactor.net.sockets.addresses import compact_address, expanded_address, format_address
+from reactor.net.sockets.addresses import compact_address, expanded_address, format_address, is_ipv4
 from reactor.net.sockets.opening import peer_credentials, set_reset_on_close
 
 TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
@@ -53,8 +53,9 @@ class Transport(ABC):
     """One open socket and the protocol that is told of it; *on_lost* is called when the descriptor is closed."""
 
     __slots__ = (
-        "_error", "_has_eof", "_shared", "_idle", "_idle_timeout", "_is_closing", "_is_lost", "_is_write_ended",
-        "_is_write_paused", "_on_lost", "_peer", "_protocol", "_watermarks", "_is_halted", "_sock",
+        "_error", "_fd", "_has_eof", "_idle", "_idle_timeout", "_is_closing", "_is_halted", "_is_lost",
+        "_is_watched", "_is_write_ended", "_is_write_paused", "_on_lost", "_peer", "_protocol", "_shared", "_sock",
+        "_watermarks",
     )  # fmt: skip
 
     #: What moves on it, for people.
@@ -66,14 +67,20 @@ class Transport(ABC):
     def __init__(
         self,
         shared: Shared,
-        sock: socket.socket,
+        sock: socket.socket | int,
         protocol: Any,
         peer: Any = None,
         watermarks: Watermarks = DEFAULT_WATERMARKS,
         on_lost: Callable[[Any], object] | None = None,
     ) -> None:
         self._shared = shared
-        self._sock = sock
+        #: The socket, or None and its descriptor: the object is made when somebody asks for it, see ``_socket``.
+        self._sock: Any = None
+        self._fd = -1
+        if type(sock) is int:
+            self._fd = sock
+        else:
+            self._sock = sock
         self._protocol: Any = protocol
         # Kept, because getpeername(2) knows no peer any more once the connection is reset, and the log names it.
         # Compact, because every connection keeps one: 32 or 56 bytes instead of 150.
@@ -85,12 +92,12 @@ class Transport(ABC):
         self._idle: Timer | None = None
         self._idle_timeout = 0.0
         self._is_write_paused = self._is_write_ended = self._is_closing = self._is_lost = self._has_eof = False
-        self._is_halted = False
+        self._is_halted = self._is_watched = False
 
     def __repr__(self) -> str:
         state = "lost" if self._is_lost else "closing" if self._is_closing else "open"
         peer = format_address(self.get_extra_info("peername"))
-        return f"<{type(self).__name__} {state} fd={self._sock.fileno()} peer={peer}>"
+        return f"<{type(self).__name__} {state} fd={self.fileno()} peer={peer}>"
 
     def _start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
@@ -108,7 +115,15 @@ class Transport(ABC):
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, -1 when it is closed."""
-        return self._sock.fileno()
+        return self._fd if self._sock is None else self._sock.fileno()
+
+    def _socket(self) -> socket.socket:
+        """Return the socket; a connection that came as a mere number is given an object for it now."""
+        sock: socket.socket | None = self._sock
+        if sock is None:
+            family = socket.AF_INET if is_ipv4(self._peer) else socket.AF_INET6
+            sock = self._sock = self._shared.ops.socket_of(self._fd, family, socket.SOCK_STREAM)
+        return sock
 
     def get_protocol(self) -> Any:
         """Return the protocol that is told what happens here; None after the end."""
@@ -145,13 +160,13 @@ class Transport(ABC):
         """
         try:
             if name == "socket":
-                return self._sock
+                return self._socket()
             if name == "peername":
-                return self._sock.getpeername() if self._peer is None else expanded_address(self._peer)
+                return self._socket().getpeername() if self._peer is None else expanded_address(self._peer)
             if name == "sockname":
-                return self._sock.getsockname()
+                return self._socket().getsockname()
             if name == "peercred":
-                return peer_credentials(self._sock)
+                return peer_credentials(self._socket())
         except (OSError, OptionError):
             return default
         return self._shared.extra.get(self, {}).get(name, default)
@@ -170,7 +185,7 @@ class Transport(ABC):
             self._shared.loop.check()
             if not self._is_halted:
                 self._is_halted = True
-                self._shared.loop.registry.remove(self._sock, EVENT_READ)
+                self._unwatch_reads()
 
     def resume_reading(self) -> None:
         """Take from the socket again."""
@@ -183,7 +198,13 @@ class Transport(ABC):
                 self._is_halted = False  # last: if it cannot be watched, it is still paused
 
     def _watch_reads(self) -> None:
-        self._shared.loop.registry.add(self._sock, EVENT_READ, self._on_readable)
+        self._shared.loop.registry.add(self, EVENT_READ, self._on_readable)
+        self._is_watched = True
+
+    def _unwatch_reads(self) -> None:
+        if self._is_watched:
+            self._is_watched = False
+            self._shared.loop.registry.remove(self, EVENT_READ)
 
     @abstractmethod
     def _on_readable(self) -> None:
@@ -192,8 +213,6 @@ class Transport(ABC):
     def _on_eof(self) -> None:
         """The peer has shut its writing side down, or closed: there is nothing more to read, ever."""
         self._has_eof = True
-        # A socket at its end is readable forever: watched any longer, it would make the loop spin.
-        self._shared.loop.registry.remove(self._sock, EVENT_READ)
         if self._error is not None:
             self._on_broken(self._error)
             return
@@ -207,6 +226,9 @@ class Transport(ABC):
             raise
         if not is_kept:
             self.close()
+        else:
+            # A socket at its end is readable forever: watched any longer, it would make the loop spin.
+            self._unwatch_reads()
 
     # -- how long a peer may be silent -------------------------------------------------------------------------
 
@@ -333,7 +355,7 @@ class Transport(ABC):
             self._lose(self._error, linger=not self._has_eof)
             return
         try:
-            self._sock.shutdown(socket.SHUT_WR)  # sends the FIN; ENOTCONN if the peer has reset meanwhile
+            self._socket().shutdown(socket.SHUT_WR)  # sends the FIN; ENOTCONN if the peer has reset meanwhile
         except OSError as exc:
             self._on_unwritable(exc)
             return
@@ -369,7 +391,7 @@ class Transport(ABC):
         """End now, and have the kernel send a reset, so that the peer sees an error instead of an end."""
         if not self._is_lost:
             self._shared.loop.check()
-            set_reset_on_close(self._sock)  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
+            set_reset_on_close(self._socket())  # SO_LINGER of 0 seconds, see socket(7): close(2) then sends a reset
             self._lose(None)
 
     def fail(self, exc: PeerError) -> None:
@@ -411,8 +433,7 @@ class Transport(ABC):
         self._end_outgoing()
         if not self._is_halted:
             self._is_halted = True
-            if not self._has_eof:  # else nobody watches any more
-                self._shared.loop.registry.remove(self._sock, EVENT_READ)
+            self._unwatch_reads()
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -423,8 +444,9 @@ class Transport(ABC):
             self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who watches its socket beside it.
-        self._shared.loop.registry.remove(self._sock, EVENT_READ | EVENT_WRITE)
-        self._stop_idling()
+        self._shared.loop.registry.remove(self, EVENT_READ | EVENT_WRITE)
+        if self._idle is not None:
+            self._stop_idling()
         # From the loop: the protocol itself may have called ``abort``, in the middle of a method of its own.
         # Late in this turn, so that whoever has asked for the end has returned by then.
         self._shared.loop.call_at_turn_end(partial(self._finish, exc, linger))
@@ -432,7 +454,9 @@ class Transport(ABC):
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
         self._shared.closed(self, exc)
         try:
-            self._tell("connection_lost", exc)
+            self._protocol.connection_lost(exc)
+        except BaseException as error:  # among them that it has no such method
+            self._on_raised(error, getattr(self._protocol, "connection_lost", "connection_lost"))
         finally:
             # The socket is closed behind the call: until then its number is nobody else's, and a protocol that kept
             # it in a table takes it out in time.
@@ -444,18 +468,22 @@ class Transport(ABC):
         """Close the socket: now, or when the peer is done, see ``lingering``."""
         self._shared.counters.closed_streams += 1
         inherited = self._shared.inherited
-        if self in inherited:
+        if inherited and self in inherited:
             inherited.remove(self)
             linger = False  # to shut the connection down would do it to the parent's as well
         if linger:
-            self._shared.lingering.take(self._sock, self._discard, self._on_released)
-        else:
+            self._shared.lingering.take(self._socket(), self._discard, self._on_released)
+        elif self._sock is not None:
             self._sock.close()
+            self._on_released()
+        else:
+            fd, self._fd = self._fd, -1
+            self._shared.ops.close(fd)
             self._on_released()
 
     def _discard(self, buffer: memoryview) -> int:
         """Receive into *buffer* for nobody; return 0 at the end, and at nothing else."""
-        return self._sock.recv_into(buffer)
+        return self._socket().recv_into(buffer)
 
     def _on_released(self) -> None:
         if self._on_lost is not None:
