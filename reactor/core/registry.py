@@ -41,11 +41,10 @@ class Registration:
 
     __slots__ = ("reader", "reader_since", "writer", "writer_since")
 
-    def __init__(self) -> None:
-        self.reader: Callable[[], object] | None = None
-        self.reader_since = 0
-        self.writer: Callable[[], object] | None = None
-        self.writer_since = 0
+    def __init__(self, event: int = 0, callback: Callable[[], object] | None = None, turn: int = 0) -> None:
+        self.reader = callback if event & EVENT_READ else None
+        self.writer = callback if event & EVENT_WRITE else None
+        self.reader_since = self.writer_since = turn
 
     def __repr__(self) -> str:
         callbacks = (("read", self.reader), ("write", self.writer))
@@ -76,8 +75,9 @@ class Registry:
 
     # -- what is watched ---------------------------------------------------------------------------------------
 
-    def add(self, fileobj: Any, event: int, callback: Callable[[], object]) -> None:
-        """Run *callback* whenever *fileobj* is ready for *event*; replaces the callback it had for that.
+    def add(self, fileobj: Any, event: int, callback: Callable[[], object]) -> int:
+        """Run *callback* whenever *fileobj* is ready for *event*; replaces the callback it had for that.  Return
+        its descriptor.
 
         Raises ValueError if *fileobj* is not an open file, OSError if the kernel cannot watch it (EPERM under epoll
         for a regular file), DescriptorTooLarge under select.  Nothing is changed then.
@@ -93,18 +93,18 @@ class Registry:
                 self._rebuild()
             key = None
         if key is None:
-            registration = Registration()
-            self.poller.enter(fileobj, fd, event, registration)
+            self.poller.enter(fileobj, fd, event, Registration(event, callback, self.turn))
         else:
             # Told to the kernel even if the books say that nothing changes: the number may be another file's by
             # now, of which the kernel has never heard.
             registration = key.data
             self.poller.modify(fd, key.events | event, registration)
-        # Last, so that a kernel that refuses leaves the callback as it was.  Even the same callback gets today's
-        # number: an event that was found before now may be about another file.
-        registration.put(event, callback, self.turn)
+            # Last, so that a kernel that refuses leaves the callback as it was.  Even the same callback gets
+            # today's number: an event that was found before now may be about another file.
+            registration.put(event, callback, self.turn)
         if self.probe is not None:
             self.probe.registered(fd, event if key is None else key.events | event)
+        return fd
 
     def remove(self, fileobj: Any, event: int) -> bool:
         """Stop watching *fileobj* for *event*; return True if it was watched.  It may be closed already."""

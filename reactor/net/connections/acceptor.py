@@ -109,7 +109,8 @@ class Reserve:
 class Acceptor:
     """Runs ``callback(sock, address)`` for each connection that *listener* receives; *sock* is non-blocking.
 
-    With a *pump* it is ``callback(fd, compact address)``, if the listener is one that the pump can accept from.
+    With a *pump* it is ``callback(fd, compact address)``, if the listener is one that the pump can accept from; the
+    callback closes *fd*, also if it raises.
     ``room()``, if given, says how many may be taken now.
 
     Made by ``Reactor.add_acceptor``.  The listening socket stays its owner's: ``close`` stops accepting from it
@@ -235,40 +236,30 @@ class Acceptor:
                 left -= 1  # this client hung up while it waited; the next one may be fine
 
     def _deliver_taken(self) -> None:
-        turn, taken = self._host.registry.turn, self._taken
-        try:
-            while taken and self.is_accepting() and self._host.registry.turn == turn:
-                self._deliver(*taken.popleft())
-        except BaseException:  # Ctrl-C: nothing else would tell of the others, who are in no queue any more
-            if taken:
-                self._host.call_soon(self._on_readable)
-            raise
+        registry, taken, callback = self._host.registry, self._taken, self._callback
+        turn = registry.turn
+        while taken and not (self._is_paused or self._is_closed) and registry.turn == turn:
+            sock, address = taken.popleft()
+            try:
+                if type(sock) is not int:
+                    # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
+                    sock.setblocking(False)
+                callback(sock, address)
+            except BaseException as exc:
+                if type(sock) is not int:  # a number is closed by whoever took it
+                    registry.remove(sock, EVENT_BOTH)  # the callback may have registered it before it raised
+                    sock.close()
+                if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                    if taken:  # nothing else would tell of the others, who are in no queue any more
+                        self._host.call_soon(self._on_readable)
+                    raise
+                # Reported here, not by the loop: the others are still to be delivered in this turn.
+                self._host.reports.failure(exc, callback)
 
     def _close_taken(self) -> None:
         """Close what was taken and not delivered, as the kernel does with the queue of a socket that is closed."""
         while self._taken:
-            self._close(self._taken.popleft()[0])
-
-    def _close(self, sock: Any) -> None:
-        if type(sock) is int:
-            self._host.ops.close(sock)
-        else:
-            sock.close()
-
-    def _deliver(self, sock: Any, address: Any) -> None:
-        try:
-            if type(sock) is not int:
-                # On Linux accept(2) does not inherit O_NONBLOCK from the listener, as it does on BSD.
-                sock.setblocking(False)
-            self._callback(sock, address)
-        except BaseException as exc:
-            # The callback may have registered it before it raised.
-            self._host.registry.remove(sock, EVENT_BOTH)
-            self._close(sock)
-            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-                raise
-            # Reported here, not by the loop: the others in the queue are still to be taken in this turn.
-            self._host.reports.failure(exc, self._callback)
+            close_accepted(self._host.ops, self._taken.popleft()[0])
 
     def _shed(self, exc: OSError) -> None:
         """Close what waits in the queue with the help of the reserve, and rest."""
@@ -279,7 +270,7 @@ class Acceptor:
                 break
             taken, _ = self._take(1)
             for sock, _ in taken:
-                self._close(sock)
+                close_accepted(self._host.ops, sock)
                 self._host.counters.shed += 1
             self._reserve.take()
             if not taken:
@@ -318,3 +309,11 @@ def taker(
             return [], exc
 
     return take
+
+
+def close_accepted(ops: Ops, sock: Any) -> None:
+    """Close a connection that was accepted: a socket, or the descriptor of one."""
+    if type(sock) is int:
+        ops.close(sock)
+    else:
+        sock.close()

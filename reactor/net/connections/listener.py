@@ -20,6 +20,7 @@ from types import GenericAlias
 from reactor.arguments import checked_seconds, checked_whole
 from reactor.errors import SystemLimit
 from reactor.flow import DEFAULT_WATERMARKS, Watermarks
+from reactor.net.connections.acceptor import close_accepted
 from reactor.net.connections.factories import MESSAGES, STREAM, Kind, checked_protocol
 from reactor.net.sockets.addresses import checked_unix_path, format_address
 from reactor.net.sockets.opening import remove_unix_path
@@ -198,15 +199,18 @@ class Listener(Generic[A_co]):
     def _on_accepted(self, sock: Any, address: Any) -> None:
         if not IS_INHERITED:
             self._options.apply_stream(sock)
-        # What raises before the count is raised costs this client its connection: the acceptor closes the socket.
-        protocol: Any = self._factory()
-        if type(protocol) is not self._known_type:  # what one of them can, the others can: asking costs 2 us
-            protocol = checked_protocol(protocol, self._factory, self._kind)
-            self._known_type = type(protocol)
-        stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_lost)
+        try:
+            protocol: Any = self._factory()
+            if type(protocol) is not self._known_type:  # what one of them can, the others can: asking costs 2 us
+                protocol = checked_protocol(protocol, self._factory, self._kind)
+                self._known_type = type(protocol)
+            stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_lost)
+        except BaseException:  # it costs this client its connection
+            close_accepted(self._shared.ops, sock)
+            raise
         self.accepted += 1
         self.connections += 1
-        if self._is_full():
+        if self._max_connections is not None and self.connections >= self._max_connections:
             self._pause_or_resume()  # at once: the acceptor asks after each connection whether it may go on
         if self._idle_timeout is not None:
             stream.set_idle_timeout(self._idle_timeout)

@@ -25,7 +25,6 @@ TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from typing import Any
 
-    from reactor.framing.codec import Codec
     from reactor.framing.seam import Wire
 
 #: Numbers in a ``pump_guest``.
@@ -39,7 +38,7 @@ class PumpMemory:
     """What ``place``, a ``pump_place``, points to.  Raises ImportError if the compiled module cannot be used."""
 
     __slots__ = (
-        "_ffi", "_formats", "_last", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "error", "guests",
+        "_ffi", "_formats", "_lent", "_lib", "_numbers", "arena", "arrivals", "cuts", "error", "guests",
         "marks", "outgoing_room", "place", "readiness",
     )  # fmt: skip
 
@@ -73,8 +72,6 @@ class PumpMemory:
         # RAW is there already: memory of C's is zero, and so is PUMP_RAW.
         self._formats = self.place.formats = ffi.new("pump_format[]", lib.PUMP_FORMATS)
         self._numbers: dict[object, int] = {(): RAW}
-        #: The format that was last asked for, and its number: that of the next connection, nearly always.
-        self._last: tuple[Wire | None, int] = (None, UNKNOWN)
 
     def lend(self, name: str, kind: str, buffer: Any) -> memoryview:
         """Have the structure's field *name* point to *buffer*, and return a view of it."""
@@ -99,19 +96,8 @@ class PumpMemory:
             self.place.known = len(self.marks)
         self.marks[fd] = mark
 
-    def format_of(self, codec: Codec | None) -> int:
-        """Return the number of *codec*'s format, UNKNOWN if C cannot have one for it."""
-        if codec is None:
-            return RAW
-        wire = codec.wire
-        known, number = self._last
-        if wire is known:
-            return number
-        number = self._number_of(wire)
-        self._last = wire, number
-        return number
-
-    def _number_of(self, wire: Wire | None) -> int:
+    def format_of(self, wire: Wire | None) -> int:
+        """Return the number of the format *wire*, UNKNOWN if C cannot have one for it."""
         if wire is None:
             return UNKNOWN
         number = self._numbers.get(wire.key, UNKNOWN)

@@ -43,6 +43,7 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
+from reactor.framing.seam import RAW, UNKNOWN
 from reactor.limits import (
     ACCEPT_BATCH,
     CORK_BYTES,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, Self
 
     from reactor.framing.codec import Codec
+    from reactor.framing.seam import Wire
     from reactor.net.stream.outbox import Outbox
 
     class Pumped(Protocol):
@@ -100,8 +102,8 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_spinning", "_is_uniform", "_lib", "_memory",
-        "_pieces", "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
+        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_spinning", "_is_uniform", "_last_format", "_lib",
+        "_memory", "_pieces", "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -112,6 +114,8 @@ class Pump(EpollPoller):
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
         #: The streams that are received for, by descriptor.
         self._streams: dict[int, Pumped] = {}
+        #: The format that was last asked for, and its number.
+        self._last_format: tuple[Wire | None, int] = (None, UNKNOWN)
         #: Arrivals that have yet to be delivered.  Their bytes lie in the arena, so nothing is received meanwhile.
         self._arrivals: Iterator[Row] = iter(())
         self._pieces: Iterator[bytes] = iter(())
@@ -151,7 +155,11 @@ class Pump(EpollPoller):
         arrives by *format*.  Ends with the next change of what is watched on *fd*."""
         # No system call: the descriptor is in the epoll set already, and only the pump's own tables change.
         self._streams[fd] = stream
-        self._memory.mark(fd, 1 + format)
+        memory = self._memory
+        if fd < len(memory.marks):
+            memory.marks[fd] = 1 + format
+        else:
+            memory.mark(fd, 1 + format)
 
     def dismiss(self, fd: int) -> None:
         """Only tell that *fd* is ready, until ``admit``.  What has arrived already is still delivered."""
@@ -165,7 +173,14 @@ class Pump(EpollPoller):
 
     def format_of(self, codec: Codec | None) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
-        return self._memory.format_of(codec)
+        if codec is None:
+            return RAW
+        wire = codec.wire
+        known, number = self._last_format
+        if wire is not known:  # it is that of the last connection, nearly always
+            number = self._memory.format_of(wire)
+            self._last_format = wire, number
+        return number
 
     # Whatever changes what is watched ends the admission: the number may be another file's by now, and the callback
     # one that wants to receive by itself.

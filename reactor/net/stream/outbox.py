@@ -174,7 +174,8 @@ class Outbox:
 
     def frame_with(self, codec: Codec, format: int) -> None:
         """Make frames of what is put in from now on.  What is here already, without a codec, is bytes."""
-        self.settle()
+        if self.corked:
+            self.settle()
         self.codec, self.format = codec, format
         if self.capacity >= 0:
             self.capacity = min(CORK_BYTES, codec.max_frame_length)

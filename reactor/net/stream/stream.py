@@ -32,7 +32,7 @@ from _thread import get_ident
 from collections import deque
 from functools import partial
 from itertools import islice
-from selectors import EVENT_WRITE
+from selectors import EVENT_READ, EVENT_WRITE
 
 from reactor.arguments import not_iterable
 from reactor.errors import TransportClosed, UsageError
@@ -146,7 +146,8 @@ class Stream(Transport):
             self._outbox = self._outbox.succeed(codec, format)
         is_own = protocol is self._protocol and protocol._is_cut_here
         self._cut_format = format if is_own and format > RAW else UNKNOWN
-        self._advise_pump()
+        if self._is_watched:
+            self._advise_pump()
         return self._outbox
 
     def _receive_into(self, buffers: Any) -> None:
@@ -167,11 +168,12 @@ class Stream(Transport):
             self._go_on_soon()
 
     def _watch_reads(self) -> None:
-        super()._watch_reads()
+        fd = self._shared.loop.registry.add(self, EVENT_READ, self._on_readable)
+        self._is_watched = True
         pump = self._shared.pump
         if pump is not None and self._buffers is None:  # what ``_advise_pump`` does, for a new registration
             self._hinted_format = self._wanted_format()
-            pump.admit(self.fileno(), self, self._hinted_format)
+            pump.admit(fd, self, self._hinted_format)
 
     def _advise_pump(self) -> None:
         """Have the pump receive for this stream, if there is one and this stream reads into the shared buffer.
@@ -771,12 +773,14 @@ class Stream(Transport):
         return self._outbox.pending_bytes + self._outbox.behind_bytes
 
     def _has_unsent(self) -> bool:
-        self._outbox.settle()
+        if self._outbox.corked:
+            self._outbox.settle()
         return self._outbox.pending is not None
 
     def _end_outgoing(self) -> None:
         self._is_write_ended = True
-        self._outbox.shut()
+        outbox = self._outbox
+        outbox.capacity = outbox.room = -1  # what ``Outbox.shut`` does
 
     def _drop_unsent(self) -> None:
         outbox = self._outbox

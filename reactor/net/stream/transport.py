@@ -84,7 +84,7 @@ class Transport(ABC):
         self._protocol: Any = protocol
         # Kept, because getpeername(2) knows no peer any more once the connection is reset, and the log names it.
         # Compact, because every connection keeps one: 32 or 56 bytes instead of 150.
-        self._peer = compact_address(peer)
+        self._peer = peer if type(peer) is int else compact_address(peer)
         self._watermarks = watermarks
         self._on_lost = on_lost
         #: Why nothing more can be sent, while there may still be something to read.
@@ -101,7 +101,10 @@ class Transport(ABC):
 
     def _start(self) -> None:
         """Tell the protocol that the connection is made, and begin to read.  Called once, by whoever made this."""
-        self._shared.opened(self)
+        shared = self._shared
+        shared.transports.add(self)  # what ``Shared.opened`` does
+        if shared.probe is not None:
+            shared.probe.opened(self)
         try:
             self._deliver(self._protocol.connection_made, self)
             # The protocol may have paused or ended it: then it is not watched at all.
@@ -222,10 +225,10 @@ class Transport(ABC):
             # To keep it open is to go on writing, so a side that has ended its own writing has nothing left to do.
             is_kept = told is not None and self._deliver(told) and not self._is_write_ended
         except BaseException:  # Ctrl-C: nobody would hear of this end again
-            self.close()
+            self._end()
             raise
         if not is_kept:
-            self.close()
+            self._end()
         else:
             # A socket at its end is readable forever: watched any longer, it would make the loop spin.
             self._unwatch_reads()
@@ -377,8 +380,14 @@ class Transport(ABC):
         """Send what waits, then end.  Nothing more is received, and ``connection_lost(None)`` is the next call."""
         if not self._is_closing:
             self._shared.loop.check()
+            self._end()
+
+    def _end(self) -> None:
+        if not self._is_closing:
             self._halt()
-            if not self._has_unsent():
+            if self._has_unsent():
+                self._unwatch_reads()
+            else:
                 self._end_writing()
 
     def abort(self) -> None:
@@ -428,12 +437,9 @@ class Transport(ABC):
 
     def _halt(self) -> None:
         """No call of the protocol but ``connection_lost`` from here on, and nothing in either direction but what
-        waits."""
-        self._is_closing = True
+        waits.  Whoever does this ends it, or watches it no more, before the next turn."""
+        self._is_closing = self._is_halted = True
         self._end_outgoing()
-        if not self._is_halted:
-            self._is_halted = True
-            self._unwatch_reads()
 
     def _lose(self, exc: BaseException | None, *, linger: bool = False) -> None:
         """The one end of every transport: unregister, let go of everything, and have ``connection_lost`` called."""
@@ -444,6 +450,7 @@ class Transport(ABC):
             self._halt()
         self._drop_unsent()
         # For the transport itself, or for someone who watches its socket beside it.
+        self._is_watched = False
         self._shared.loop.registry.remove(self, EVENT_READ | EVENT_WRITE)
         if self._idle is not None:
             self._stop_idling()
@@ -479,7 +486,8 @@ class Transport(ABC):
         else:
             fd, self._fd = self._fd, -1
             self._shared.ops.close(fd)
-            self._on_released()
+            if self._on_lost is not None:
+                self._on_lost(self)
 
     def _discard(self, buffer: memoryview) -> int:
         """Receive into *buffer* for nobody; return 0 at the end, and at nothing else."""
