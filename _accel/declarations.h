@@ -98,6 +98,7 @@ size_t pump_accept(int listener, const pump_place *place, size_t most, int *erro
 int pump_wait(int epoll_fd, int timeout, pump_place *place);
 int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
               const char *payloads, size_t total);
+int64_t pump_write(int fd, const char *data, size_t size);
 
 #define BATCH_WORKS ...
 #define BATCH_DATAGRAMS ...

@@ -260,6 +260,13 @@ int pump_send(const pump_place *place, pump_posting *postings, size_t streams, c
     return short_of_all;
 }
 
+int64_t pump_write(int fd, const char *data, size_t size)
+{
+    const ssize_t sent = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    return sent < 0 ? -(int64_t)errno : sent;
+}
+
 #else /* there is no epoll: the functions exist, so that the module has one shape everywhere */
 
 size_t pump_accept(int listener, const pump_place *place, size_t most, int *error)
@@ -279,6 +286,12 @@ int pump_send(const pump_place *place, pump_posting *postings, size_t streams, c
               const char *payloads, size_t total)
 {
     (void)place, (void)postings, (void)streams, (void)sizes, (void)count, (void)payloads, (void)total;
+    return -ENOSYS;
+}
+
+int64_t pump_write(int fd, const char *data, size_t size)
+{
+    (void)fd, (void)data, (void)size;
     return -ENOSYS;
 }
 

@@ -120,4 +120,8 @@ size_t pump_accept(int listener, const pump_place *place, size_t most, int *erro
 int pump_send(const pump_place *place, pump_posting *postings, size_t streams, const uint64_t *sizes, size_t count,
               const char *payloads, size_t total);
 
+/* send(2) without waiting and without SIGPIPE, for a descriptor that has no socket object.  Returns how many bytes the
+ * kernel took, or -errno. */
+int64_t pump_write(int fd, const char *data, size_t size);
+
 #endif

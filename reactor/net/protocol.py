@@ -308,14 +308,16 @@ class FramedProtocol(Protocol):
 
     def eof_received(self) -> bool | None:
         """The stream ends: in between two frames all is well, inside one the connection is given up."""
-        while self._decoder.is_uncut:
+        decoder = self._decoder
+        while decoder.partial is not None and decoder.is_uncut:
             self._cut_on()  # nothing comes behind it any more, so there is nothing to wait for
         try:
-            frames = self._decoder.feed_eof()
+            frames = decoder.feed_eof()
         except FramingError as fault:
             self._link._deliver_frames(self, fault.frames, fault)
             return None
-        self._pass_on(frames)
+        if frames:
+            self._pass_on(frames)
         return None
 
 

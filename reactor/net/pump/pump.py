@@ -396,6 +396,13 @@ class Pump(EpollPoller):
                     self._take_back(streams, corked, rows)
         return short >= 0
 
+    def write(self, fd: int, data: bytes) -> int:
+        """Send *data* on *fd*, which has no socket object; return how many bytes went.  Raises OSError, as send(2)."""
+        sent: int = self._lib.pump_write(fd, data, len(data))
+        if sent < 0:
+            raise OSError(-sent, os.strerror(-sent))
+        return sent
+
     def _take_back(self, streams: list[Pumped], corked: list[list[bytes]], rows: array[int]) -> None:
         """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""
         posted = zip(streams, corked, rows[2::4], rows[3::4], strict=True)

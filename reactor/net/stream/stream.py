@@ -202,20 +202,24 @@ class Stream(Transport):
         if self._buffers is not None:
             self._fill_buffers()
             return
-        scratch = self._shared.scratch
         try:
-            size = (self._sock or self._socket()).recv_into(scratch)
+            if self._sock is not None:
+                scratch = self._shared.scratch
+                size = self._sock.recv_into(scratch)
+                data = scratch[:size].tobytes()
+            else:
+                data = self._shared.ops.read(self._fd, SCRATCH_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._on_broken(exc)
             return
-        if not size:
+        if not data:
             self._note_arrival(0)
             self._on_eof()
             return
-        self._arrived(scratch[:size].tobytes())
-        if size == SCRATCH_BYTES:
+        self._arrived(data)
+        if len(data) == SCRATCH_BYTES:
             self._fill_buffers()
 
     def _fill_buffers(self) -> None:
@@ -669,7 +673,10 @@ class Stream(Transport):
             if outbox.pending is None and self._shared.probe is None:
                 # What is below would do the same; this saves 0.3 us a reply.
                 try:
-                    sent = (self._sock or self._socket()).send(data, NO_SIGNAL)
+                    if self._sock is None and (pump := self._shared.pump) is not None:
+                        sent = pump.write(self._fd, data)
+                    else:
+                        sent = self._socket().send(data, NO_SIGNAL)
                 except (BlockingIOError, InterruptedError):
                     sent = 0
                 except OSError as exc:

@@ -459,7 +459,10 @@ class Transport(ABC):
         self._shared.loop.call_at_turn_end(partial(self._finish, exc, linger))
 
     def _finish(self, exc: BaseException | None, linger: bool) -> None:
-        self._shared.closed(self, exc)
+        shared = self._shared
+        shared.transports.discard(self)  # what ``Shared.closed`` does
+        if shared.probe is not None:
+            shared.probe.closed(self, exc)
         try:
             self._protocol.connection_lost(exc)
         except BaseException as error:  # among them that it has no such method
@@ -468,7 +471,8 @@ class Transport(ABC):
             # The socket is closed behind the call: until then its number is nobody else's, and a protocol that kept
             # it in a table takes it out in time.
             self._protocol = None  # protocol and transport hold each other: without the cycle both go at once
-            self._shared.extra.pop(self, None)
+            if shared.extra:
+                shared.extra.pop(self, None)
             self._release(linger)
 
     def _release(self, linger: bool) -> None:
