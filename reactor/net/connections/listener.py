@@ -65,7 +65,7 @@ class Listener(Generic[A_co]):
 
     __slots__ = (
         "_acceptors", "_factory", "_idle_timeout", "_is_closed", "_is_paused", "_kind", "_known_type",
-        "_max_connections", "_options", "_shared", "_sockets", "_transport", "_unix_path", "_watermarks",
+        "_max_connections", "_on_end", "_options", "_shared", "_sockets", "_transport", "_unix_path", "_watermarks",
         "accepted", "connections",
     )  # fmt: skip
 
@@ -91,6 +91,8 @@ class Listener(Generic[A_co]):
         #: What is made of a connection: the sockets are all of one kind.
         self._transport = transport_for(self._sockets[0].type)
         self._kind = kind_for(self._sockets[0].type)
+        #: What each connection is given: one bound method for all, and not 64 bytes for each.
+        self._on_end = self._on_lost
         #: The class of the last protocol.
         self._known_type: type | None = None
         self._options = options
@@ -204,7 +206,7 @@ class Listener(Generic[A_co]):
             if type(protocol) is not self._known_type:  # what one of them can, the others can: asking costs 2 us
                 protocol = checked_protocol(protocol, self._factory, self._kind)
                 self._known_type = type(protocol)
-            stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_lost)
+            stream = self._transport(self._shared, sock, protocol, address, self._watermarks, self._on_end)
         except BaseException:  # it costs this client its connection
             close_accepted(self._shared.ops, sock)
             raise

@@ -87,14 +87,15 @@ class PumpMemory:
             self.lend("outgoing", "char[]", bytearray(size))
             self.place.outgoing_room = self.outgoing_room = size
 
-    def mark(self, fd: int, mark: int) -> None:
-        """Set the mark of descriptor *fd*: 0 leaves it alone, else it is one more than the number of a format."""
+    def know(self, fd: int) -> int:
+        """Have a mark for descriptor *fd*: 0 leaves it alone, else it is one more than the number of a format.
+        Return how many descriptors have one."""
         if fd >= len(self.marks):
             # A new table instead of a longer one: the old one is lent, and cannot grow.
             self.marks = self.marks + bytes(fd + GROWTH - len(self.marks))
             self.lend("marks", "unsigned char[]", self.marks)
             self.place.known = len(self.marks)
-        self.marks[fd] = mark
+        return len(self.marks)
 
     def format_of(self, wire: Wire | None) -> int:
         """Return the number of the format *wire*, UNKNOWN if C cannot have one for it."""

@@ -112,8 +112,8 @@ class Pump(EpollPoller):
 
         super().__init__()
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
-        #: The streams that are received for, by descriptor.
-        self._streams: dict[int, Pumped] = {}
+        #: The streams that are received for, by descriptor.  A list: 40 bytes a connection less than a dictionary.
+        self._streams: list[Pumped | None] = []
         #: The format that was last asked for, and its number.
         self._last_format: tuple[Wire | None, int] = (None, UNKNOWN)
         #: Arrivals that have yet to be delivered.  Their bytes lie in the arena, so nothing is received meanwhile.
@@ -154,22 +154,23 @@ class Pump(EpollPoller):
         """Receive for *stream* from now on, whenever *fd*, which it watches for reading, is ready; and cut what
         arrives by *format*.  Ends with the next change of what is watched on *fd*."""
         # No system call: the descriptor is in the epoll set already, and only the pump's own tables change.
-        self._streams[fd] = stream
-        memory = self._memory
-        if fd < len(memory.marks):
-            memory.marks[fd] = 1 + format
-        else:
-            memory.mark(fd, 1 + format)
+        streams = self._streams
+        if fd >= len(streams):
+            streams += [None] * (self._memory.know(fd) - len(streams))
+        streams[fd] = stream
+        self._memory.marks[fd] = 1 + format
 
     def dismiss(self, fd: int) -> None:
         """Only tell that *fd* is ready, until ``admit``.  What has arrived already is still delivered."""
-        if self._streams.pop(fd, None) is not None:
-            self._memory.mark(fd, 0)
+        streams = self._streams
+        if fd < len(streams) and streams[fd] is not None:
+            streams[fd] = None
+            self._memory.marks[fd] = 0
 
     def hint(self, fd: int, stream: Pumped, format: int) -> None:
         """Cut what arrives next for *stream* by *format*, if it is still received for."""
-        if self._streams.get(fd) is stream:
-            self._memory.mark(fd, 1 + format)
+        if 0 <= fd < len(self._streams) and self._streams[fd] is stream:
+            self._memory.marks[fd] = 1 + format
 
     def format_of(self, codec: Codec | None) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
@@ -190,8 +191,7 @@ class Pump(EpollPoller):
         super()._change(fd, events)
 
     def _forget(self, fd: int) -> None:
-        if self._streams.pop(fd, None) is not None:  # what ``dismiss`` does, 100 ns cheaper
-            self._memory.marks[fd] = 0
+        self.dismiss(fd)
         EpollPoller._forget(self, fd)
 
     def drop(self) -> None:
@@ -273,7 +273,7 @@ class Pump(EpollPoller):
         fds = numbers[::4]
         self._is_uniform = uniform = memory.place.uniform and not self.is_probed
         last = pieces if uniform else numbers[2::4]
-        streams = list(map(self._streams.get, fds))  # now: the next Python code may open and close others
+        streams = list(map(self._streams.__getitem__, fds))  # now: the next Python code may open and close others
         self._arrivals = zip(streams, fds, numbers[1::4], numbers[3::4], last, strict=True)
         self.has_backlog = True
 
@@ -397,7 +397,7 @@ class Pump(EpollPoller):
         return short >= 0
 
     def write(self, fd: int, data: bytes) -> int:
-        """Send *data* on *fd*, which has no socket object; return how many bytes went.  Raises OSError, as send(2)."""
+        """Send *data* on *fd*, which has no socket object; return how many bytes went.  Raises OSError: send(2)."""
         sent: int = self._lib.pump_write(fd, data, len(data))
         if sent < 0:
             raise OSError(-sent, os.strerror(-sent))

@@ -9,7 +9,7 @@ Bytes wait in two places, and these are all there are::
 
 A file that is to be sent (see ``sendfile``) adds a third place, which is seldom there::
 
-    files     the first file, and behind it whatever was written or sent later, ``behind_bytes`` besides files
+    files     the first file, and behind it whatever was written or sent later, ``files.size`` bytes besides files
 
 It comes behind what is pending, and before all that is corked.  While it is there ``pending`` is a list, if an
 empty one: something waits.
@@ -43,14 +43,22 @@ if TYPE_CHECKING:
     from reactor.net.stream.sendfile import FileSending
 
 
+class Files(deque):  # type: ignore[type-arg]  # of bytes and FileSending
+    """The first file that is to be sent, and what is behind it: bytes, ``size`` of them in all, and more files."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Outbox:
     """See the head of this module.  *codec* makes frames of what is corked, None: it is bytes; *format* is the
     number by which the pump knows that codec.  *loop* is whose thread may put something in; an outbox without it is
     shut."""
 
     __slots__ = (
-        "behind_bytes", "capacity", "codec", "corked", "files", "format", "is_posted", "loop", "pending",
-        "pending_bytes", "room",
+        "capacity", "codec", "corked", "files", "format", "is_posted", "loop", "pending", "pending_bytes", "room",
     )  # fmt: skip
 
     def __init__(self, loop: Loop | None = None, codec: Codec | None = None, format: int = RAW) -> None:
@@ -64,8 +72,7 @@ class Outbox:
         self.room = -1
         self.pending: list[Buffer] | None = None
         self.pending_bytes = 0
-        self.files: deque[bytes | FileSending] | None = None
-        self.behind_bytes = 0
+        self.files: Files | None = None
         #: The pump is to send what is corked, along with what others have.
         self.is_posted = False
 
@@ -102,7 +109,7 @@ class Outbox:
         """Have *data* wait behind all that waits.  What is corked was settled before."""
         if self.files is not None:
             self.files.append(data)
-            self.behind_bytes += len(data)
+            self.files.size += len(data)
             return
         if self.pending is None:
             self.pending = [data]
@@ -139,7 +146,7 @@ class Outbox:
         if self.pending is None:
             self.pending = []
         if self.files is None:
-            self.files = deque()
+            self.files = Files()
         self.files.append(sending)
 
     def drop_file(self, sending: FileSending) -> None:
@@ -152,7 +159,7 @@ class Outbox:
             files.popleft()
             pending.append(data)
             self.pending_bytes += len(data)
-            self.behind_bytes -= len(data)
+            files.size -= len(data)
         if not files:
             self.files = None
             if not pending:
@@ -166,7 +173,7 @@ class Outbox:
         """Forget what waits, and stay corked if this was corked.  Return the files among it."""
         dropped = [entry for entry in self.files or () if not isinstance(entry, bytes)]
         self.pending = self.files = None
-        self.pending_bytes = self.behind_bytes = 0
+        self.pending_bytes = 0
         if self.corked is not None:
             self.corked = []
             self.room = self.capacity
@@ -187,7 +194,7 @@ class Outbox:
         self.settle()  # what was corked was meant for this codec, which the heir does not have
         heir = Outbox(self.loop, codec, format)
         heir.pending, heir.pending_bytes = self.pending, self.pending_bytes
-        heir.files, heir.behind_bytes = self.files, self.behind_bytes
+        heir.files = self.files
         # The heir is as open, as corked and as posted as this one: whoever corked this will uncork that.
         if self.capacity < 0:
             heir.shut()
@@ -195,7 +202,7 @@ class Outbox:
             heir.cork()
         heir.is_posted, self.is_posted = self.is_posted, False
         self.corked = self.pending = self.files = None
-        self.pending_bytes = self.behind_bytes = 0
+        self.pending_bytes = 0
         self.shut()
         return heir
 

@@ -729,7 +729,7 @@ class Stream(Transport):
         if outbox.pending_bytes or outbox.files is None:
             self._flush()
         else:
-            self._send_file(outbox.files[0])  # type: ignore[arg-type]  # what comes first there is a file
+            self._send_file(outbox.files[0])  # what comes first there is a file
 
     def _send_file(self, sending: FileSending) -> None:
         """Send a piece of the file that is first.  Only the loop calls this, never a method of this stream."""
@@ -776,8 +776,9 @@ class Stream(Transport):
             self._advise_pump()
 
     def _pending_size(self) -> int:
-        self._outbox.settle()
-        return self._outbox.pending_bytes + self._outbox.behind_bytes
+        outbox = self._outbox
+        outbox.settle()
+        return outbox.pending_bytes if outbox.files is None else outbox.pending_bytes + outbox.files.size
 
     def _has_unsent(self) -> bool:
         if self._outbox.corked:

@@ -51,7 +51,7 @@ def check(outbox: Outbox) -> None:
     assert outbox.room < 0 or (outbox.corked is not None and outbox.pending is None)
     assert outbox.pending_bytes == sum(map(len, outbox.pending or []))
     behind = [entry for entry in outbox.files or [] if isinstance(entry, bytes)]
-    assert outbox.behind_bytes == sum(map(len, behind))
+    assert (outbox.files.size if outbox.files else 0) == sum(map(len, behind))
     if outbox.files is None:
         assert outbox.pending != []
     else:
