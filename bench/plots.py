@@ -1,4 +1,5 @@
-"""Three pictures of a record: throughput against the limit, latencies, and what idle connections cost each poller.
+"""Four pictures of a record: throughput against the limit, latencies, throughput by the number of busy connections,
+and what idle ones cost each poller.
 
 They are drawn from the JSON, so that ``reactor bench --draw FILE`` makes them anew without measuring.  What is
 INVALID is not drawn.  Bars carry the extremes of all rounds as whiskers: a difference that the whiskers swallow is
@@ -32,7 +33,8 @@ def draw(record: dict[str, Any], folder: Path) -> Iterator[Path]:
     traffic = [
         outcome
         for outcome in record["outcomes"]
-        if outcome["workload"]["kind"] != "import" and not outcome["workload"]["name"].startswith("crossing-")
+        if outcome["workload"]["kind"] != "import"
+        and not outcome["workload"]["name"].startswith(("busy-", "crossing-"))
     ]
     for outcome in traffic:
         servers = valid(outcome)
@@ -41,6 +43,9 @@ def draw(record: dict[str, Any], folder: Path) -> Iterator[Path]:
         with_latency = {name: found for name, found in servers.items() if found["p50"]}
         if with_latency:
             yield _save(_latency(outcome, with_latency), folder / f"{outcome['workload']['name']}-latency.svg")
+    lines = lines_of(record, "busy-", "connections", "throughput")
+    if lines:
+        yield _save(_busy(lines), folder / "busy.svg")
     lines = crossing_lines(record)
     if lines:
         yield _save(_crossing(lines), folder / "crossing.svg")
@@ -89,13 +94,18 @@ def _latency(outcome: Outcome, servers: dict[str, Any]) -> Any:
 
 def crossing_lines(record: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
     """Return for each poller the points (idle connections, CPU seconds per message)."""
+    return lines_of(record, "crossing-", "idle", "cpu")
+
+
+def lines_of(record: dict[str, Any], prefix: str, field: str, metric: str) -> dict[str, list[tuple[float, float]]]:
+    """Return for each contestant the points (*field* of the workload, *metric*), of the workloads that begin so."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for outcome in record["outcomes"]:
-        if not outcome["workload"]["name"].startswith("crossing-"):
+        if not outcome["workload"]["name"].startswith(prefix):
             continue
         for name, server in valid(outcome).items():
-            if server["cpu"]:
-                lines.setdefault(name, []).append((outcome["workload"]["idle"], server["cpu"]["median"]))
+            if server[metric]:
+                lines.setdefault(name, []).append((outcome["workload"][field], server[metric]["median"]))
     return lines
 
 
@@ -104,6 +114,19 @@ def crossing_point(lines: dict[str, list[tuple[float, float]]], poller: str = "r
     first, second = dict(lines.get(poller, [])), dict(lines.get("reactor-epoll", []))
     common = sorted(set(first) & set(second))
     return crossing([(x, first[x]) for x in common], [(x, second[x]) for x in common])
+
+
+def _busy(lines: dict[str, list[tuple[float, float]]]) -> Any:
+    figure, axes = _canvas(8)
+    for name, points in lines.items():
+        style = "--" if name == LIMIT else "-"
+        axes.plot([x for x, _ in points], [y / 1000 for _, y in points], style, marker="o", label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("connections, each with one message under way")
+    axes.set_ylabel("thousand messages a second (median of rounds)")
+    axes.legend()
+    return figure
 
 
 def _crossing(lines: dict[str, list[tuple[float, float]]]) -> Any:

@@ -13,6 +13,7 @@ import select
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.machine import preparation
@@ -98,14 +99,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(server: Server, shape: str, settings: Settings) -> Iterator[Running]:
+def running(
+    server: Server, shape: str, settings: Settings, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Running]:
     """Run *server* on its core for as long as the block lasts.  Raises ServerFailed if it does not come up."""
     workshop = settings.workshop
     complaints = workshop / f"{server.name}.stderr"  # a pipe that nobody empties would stop a server that complains
     with complaints.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             command(server, shape, workshop, fresh=settings.fresh_allocator),
-            cwd=workshop, env=environment_of(settings, server.environment),
+            cwd=workshop, env=environment_of(settings, {**server.environment, **environment}),
             preexec_fn=preparation(settings.placement.server),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True,
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """The contestants: a table.  How each is started, what it can be asked, and what must be installed for it.
 
-``reactor-*`` differ by what is compiled: nothing (pure), the scanner (native), the pump as well (pump); "-batch"
-answers a whole chunk at once.  ``uvloop-joined`` is the reference: the fastest that a careful person gets out of
-uvloop by hand.  ``limit`` is the other end: C, and nothing but the question.  The three last ones exist for the
-comparison of pollers only.
+``reactor-*`` differ by what is compiled: nothing (pure), the scanner (native), the pump as well (pump);
+"-batch" answers a whole chunk at once, "-spin" polls before it sleeps.  ``uvloop-joined`` is the reference: the
+fastest that a careful person gets out of uvloop by hand.  ``limit`` is the other end: C, and nothing but the
+question.  The three last ones exist for the comparison of pollers only.
 
 A contestant that cannot run here is left out with one line that says why.  Read next: ``workloads``.
 """
@@ -48,6 +48,7 @@ SERVERS = {
         Server("limit", "limit.c", shapes=ALL),
         Server("reactor-pump", "serve_reactor.py", ("each",), PUMP, ALL, "reactor._accel"),
         Server("reactor-pump-batch", "serve_reactor.py", ("batch",), PUMP, CUT, "reactor._accel"),
+        Server("reactor-spin", "serve_reactor.py", ("spin",), PUMP, ("framed",), "reactor._accel"),
         Server("reactor-native", "serve_reactor.py", ("each",), NATIVE, ALL, "reactor._accel"),
         Server("reactor-native-batch", "serve_reactor.py", ("batch",), NATIVE, CUT, "reactor._accel"),
         Server("reactor-pure", "serve_reactor.py", ("each",), PURE, ALL),

@@ -51,7 +51,7 @@ def take(server: Server, workload: Workload, settings: Settings) -> Sample:
     """Start *server*, drive it, and return what was found."""
     try:
         with (
-            running(server, workload.shape, settings) as process,
+            running(server, workload.shape, settings, workload.environment) as process,
             idle_connections(process.port, workload.idle) as idle,
         ):
             sample = drive(process, workload, settings)

@@ -4,7 +4,8 @@ Five kinds: "traffic" (the load generator), "visits" (connect, request, close), 
 socket, in a child process each), "import" and "memory".  A workload names the servers that it is shown for by
 default; those that cannot serve its shape are left out by themselves.
 
-The ``crossing-N`` rows are one experiment: one busy connection among N idle ones, on each poller.  Read next:
+Two experiments have several rows: ``busy-N`` is ping-pong on N connections, ``crossing-N`` one busy connection
+among N idle ones, on each poller.  In the ``costly`` rows each message costs its handler some time.  Read next:
 ``sample``.
 """
 
@@ -21,11 +22,14 @@ FEW = "limit reactor-pump reactor-pure uvloop-joined asyncio".split()
 POLLERS = "reactor-select reactor-poll reactor-epoll".split()
 LOOPS = "reactor uvloop asyncio".split()
 PACKAGES = "reactor asyncio".split()
+SPINNING = [*FEW[:2], "reactor-spin", *FEW[2:]]
+WORKERS = FEW[1:]
 HOLDERS = "reactor-raw reactor-framed asyncio uvloop".split()
 
 
 class Workload(NamedTuple):
-    """One question.  *size* is bytes of a message without framing, *idle* connections that only exist."""
+    """One question.  *size* is bytes of a message without framing, *idle* connections that only exist, *handler*
+    the seconds that a server is to work on each message."""
 
     name: str
     title: str
@@ -37,11 +41,28 @@ class Workload(NamedTuple):
     size: int = 64
     idle: int = 0
     unit: str = "messages"
+    handler: float = 0.0
 
     @property
     def group(self) -> str:
         """The experiment that this is a row of; its own name if it stands alone."""
-        return "crossing" if self.name.startswith("crossing-") else self.name
+        first = self.name.partition("-")[0]
+        return first if first in ("busy", "costly", "crossing") else self.name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a server has to know of it, beside the shape."""
+        return {"BENCH_HANDLER_SECONDS": str(self.handler)} if self.handler else {}
+
+
+def _busy(count: int) -> Workload:
+    title = f"framed ping-pong, {count} connections, 64 B"
+    return Workload(f"busy-{count}", title, "traffic", SPINNING, connections=count)
+
+
+def _costly(name: str, seconds: float) -> Workload:
+    title = f"framed, 60 connections, 64 B, a handler that works for {name}"
+    return Workload(f"costly-{name}", title, "traffic", WORKERS, connections=60, handler=seconds)
 
 
 def _crossing(idle: int) -> Workload:
@@ -52,6 +73,7 @@ def _crossing(idle: int) -> Workload:
 
 #: select(2) takes descriptors below 1024 only, and a server has some others.
 SELECTABLE = 1000
+BUSY = (1, 2, 4, 8, 16, 32)
 IDLE = (0, 10, 30, 100, 300, 900, 3000, 10_000)
 
 WORKLOADS = {
@@ -75,6 +97,9 @@ WORKLOADS = {
         Workload("threadsafe", "call_soon_threadsafe from another thread", "inside", LOOPS, unit="calls"),
         Workload("import", "import in a fresh interpreter", "import", PACKAGES, unit="imports"),
         Workload("idle-memory", "idle connections that fit into one MiB", "memory", HOLDERS, unit="per MiB"),
+        *(_busy(count) for count in BUSY),
+        _costly("50us", 50e-6),
+        _costly("2ms", 2e-3),
         *(_crossing(idle) for idle in IDLE),
     )
 }

@@ -27,9 +27,9 @@ STREAM_SECONDS = 0.0002
 #: Where the pump receives for all streams of a turn; what does not fit is received by each stream itself.
 ARENA_BYTES = 1024 * 1024
 
-#: Ready streams up to which the pump leaves receiving to each of them: its two calls cost about as much as so many
-#: streams do without it.
-PUMP_FEW = 4
+#: Ready streams, with as many frames, up to which the pump leaves receiving to each of them: its two calls cost
+#: about as much as so many streams do without it.
+PUMP_FEW = 8
 
 #: Datagrams that one endpoint may receive in one turn before the others have theirs.
 DATAGRAM_BATCH = 64

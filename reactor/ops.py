@@ -105,8 +105,9 @@ class Ops:
         """Return a descriptor that stands for nothing: it is kept to be given up when there are no others."""
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    #: Read from a descriptor, see read(2).  The C function itself, as that below.
-    read = staticmethod(os.read)
+    #: Read from a descriptor into buffers, see readv(2).  The C function itself, as that below.
+    if hasattr(os, "readv"):
+        readv = staticmethod(os.readv)
 
     #: Close a descriptor, see close(2).  The C function itself: it is called for every connection.
     close = staticmethod(os.close)

@@ -9,7 +9,9 @@ each chunk, and do not join the parts of a large frame before all of them are th
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import time
 from struct import Struct
 from typing import Any
 
@@ -93,6 +95,27 @@ class FramedJoined(Raw):
             self.transport.write(b"".join(replies))
 
 
+#: Seconds of work for each message.
+HANDLER_SECONDS = float(os.environ.get("BENCH_HANDLER_SECONDS", "0"))
+
+
+def work() -> None:
+    """Keep the processor busy for ``HANDLER_SECONDS``."""
+    until = time.perf_counter() + HANDLER_SECONDS
+    while time.perf_counter() < until:
+        pass
+
+
+class FramedCostly(FramedJoined):
+    """Frames come back, and each costs some time: as many come in one piece as are in flight, and that is one."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        work()
+        super().data_received(data)
+
+
 class LineEach(FramedEach):
     """Lines come back, a write for each."""
 
@@ -159,10 +182,10 @@ async def framed_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 PROTOCOLS: dict[tuple[str, str], type[asyncio.Protocol]] = {
     ("each", "raw"): Raw,
     ("each", "line"): LineEach,
-    ("each", "framed"): FramedEach,
+    ("each", "framed"): FramedCostly if HANDLER_SECONDS else FramedEach,
     ("joined", "raw"): Raw,
     ("joined", "line"): LineJoined,
-    ("joined", "framed"): FramedJoined,
+    ("joined", "framed"): FramedCostly if HANDLER_SECONDS else FramedJoined,
 }
 STREAMS = {"raw": raw_stream, "line": line_stream, "framed": framed_stream}
 

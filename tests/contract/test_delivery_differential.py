@@ -5,7 +5,8 @@ ready: a test that holds one of the two fixed tests a program that nobody runs. 
 connections there are and how many of them speak in each turn, and at the *shipped* threshold the two ways take over
 from each other within one frame.  All else is drawn as well: formats, manners of protocols, where the peers cut
 their bytes, what protocols do in answer, watermarks, an idle timeout, and in one script of four the threshold,
-and in one of three how many frames a turn may cut of one arrival: no script sends a thousand.
+and in one of three how many frames a turn may cut of one arrival: no script sends a thousand; for how many turns
+the pump is not asked, and whether a stream has a socket object.
 
 A script follows from one integer.  The four ways are compared with a *model* (what was sent, cut by a codec of this
 file's own, and answered as the script says) and so with each other:
@@ -254,6 +255,10 @@ class Script:
         apart = random.Random(~seed)
         self.is_tcp = apart.random() < 0.1
         self.turn_frames = apart.choice((2, 2, 3, 5)) if apart.random() < 0.33 else None
+        #: Streams on the pump begin as mere descriptors, as those that a listener accepts; for some of them a socket
+        #: object is asked for in their midst.
+        self.is_bare = apart.random() < 0.7
+        self.quiet_turns = apart.choice((1, 2, 3, 16))
         self.accel = {way: dice.choice(("auto", "pure")) if way != "pump" else "auto" for way in WAYS}
         for part in self.parts:
             for word, other in part.reactions:
@@ -517,6 +522,14 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         return listener.accept()[0], theirs
 
 
+def bare_stream(loop: reactor.Reactor, protocol: Any, sock: socket.socket, **marks: Any) -> reactor.Stream:
+    """Put *protocol* on a stream that has the descriptor of *sock*, and no object for it."""
+    sock.setblocking(False)
+    stream = reactor.Stream(loop._shared, sock.detach(), protocol, **marks)
+    loop.call_inside(stream._start)
+    return stream
+
+
 class Play:
     """A script on one reactor."""
 
@@ -537,7 +550,10 @@ class Play:
             theirs.setblocking(False)
             marks = {"watermarks": reactor.Watermarks(*part.marks, 1 << 26)} if part.marks else {}
             protocol = class_of(part.name, part.manner)(role)
-            role.stream = loop.adopt_stream(lambda protocol=protocol: protocol, ours, **marks)  # type: ignore[misc]
+            if script.is_bare and loop._shared.pump is not None:
+                role.stream = bare_stream(loop, protocol, ours, **marks)
+            else:
+                role.stream = loop.adopt_stream(lambda protocol=protocol: protocol, ours, **marks)  # type: ignore[misc]
             if part.idle is not None:
                 role.stream.set_idle_timeout(part.idle)
             self.roles.append(role)
@@ -625,6 +641,8 @@ class Play:
             self.turn()
         elif word == "listen":
             self.listen(number)
+            if number % 2:  # which makes the socket object of a stream that has none
+                self.roles[number].stream.get_extra_info("sockname")
         elif (peer := self.peers[number]) is not None:
             peer.close()
             self.peers[number] = None
@@ -763,7 +781,9 @@ def settings(script: Script, way: str) -> Iterator[str]:
         patch.setenv("REACTOR_PUMP", pump)
         patch.setenv("REACTOR_ACCEL", script.accel[way])
         reactor.Reactor(selector).close()  # what has a bound is loaded by the first of its kind
-        for bound, value in (("PUMP_FEW", script.threshold), ("TURN_FRAMES", script.turn_frames)):
+        for bound, value in (
+            ("PUMP_FEW", script.threshold), ("TURN_FRAMES", script.turn_frames), ("QUIET_TURNS", script.quiet_turns)
+        ):  # fmt: skip
             for name, module in list(sys.modules.items()):
                 if value is not None and name.startswith("reactor.") and bound in vars(module):
                     patch.setattr(module, bound, value)

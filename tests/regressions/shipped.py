@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import reactor
+from reactor.limits import PUMP_FEW
+
+#: So many streams that the pump receives for them, if they all speak in one turn.
+MANY = PUMP_FEW + 4
 
 
 class Shipped(reactor.Reactor):

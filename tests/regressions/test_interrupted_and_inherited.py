@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import reactor
-from tests.regressions.shipped import Shipped, heard
+from tests.regressions.shipped import MANY, Shipped, heard
 
 
 class Echo(reactor.Protocol):
@@ -54,12 +54,12 @@ def test_every_reply_leaves_once_when_an_interrupt_surfaces_at_the_call_that_sen
     """On the pump one call sends for all: its rows say what has left, whether Python was told or not."""
     if way != "pump":
         pytest.skip("the plain path has no call that sends for many")
-    peers = [loop.pair(Echo()) for _ in range(8)]
+    peers = [loop.pair(Echo()) for _ in range(MANY)]
     for word in (b"many", b"busy"):  # a turn of many makes the next one the pump's
         for peer in peers:
             peer.send(word)
         loop.turns(1)
-        assert [heard(peer) for peer in peers] == [word] * 8
+        assert [heard(peer) for peer in peers] == [word] * MANY
     pump: Any = loop._shared.pump
     pump.clock = lambda: 0.0  # however slow the machine is, replies that may leave together do
     pump._lib = Interrupted(pump._lib, is_sent=is_sent)
@@ -69,7 +69,7 @@ def test_every_reply_leaves_once_when_an_interrupt_surfaces_at_the_call_that_sen
         loop.turns(3)
     loop.turns(3)
     assert pump._lib.count >= 1
-    assert [heard(peer) for peer in peers] == [b"request %d" % number for number in range(8)]
+    assert [heard(peer) for peer in peers] == [b"request %d" % number for number in range(MANY)]
     for peer in peers:
         peer.close()
 

@@ -14,9 +14,7 @@ import pytest
 
 import reactor
 from reactor.errors import WriteBufferFull
-from tests.regressions.shipped import Shipped, heard
-
-MANY = 8
+from tests.regressions.shipped import MANY, Shipped, heard
 
 
 class Echo(reactor.FramedProtocol):

@@ -94,6 +94,9 @@ UNTOLD = -(1 << 62)
 #: A ``pump_posting`` of ``_accel/pump.h`` that has yet to be filled in.
 UNTOLD_POSTING = array("q", [0, 0, 0, UNTOLD])
 
+#: Turns after which the pump looks again how much is said: few streams may say many frames at once.
+QUIET_TURNS = 16
+
 #: Bytes that the longest length field takes: a varint of 64 bits.
 LONGEST_FIELD = 10
 
@@ -102,8 +105,9 @@ class Pump(EpollPoller):
     """A poller on epoll(7) that receives and sends.  Raises ImportError if the compiled module cannot do it."""
 
     __slots__ = (
-        "_arrivals", "_bell", "_from_buffer", "_is_quiet", "_is_spinning", "_is_uniform", "_last_format", "_lib",
-        "_memory", "_pieces", "_streams", "_unpack", "clock", "has_backlog", "is_delivering", "is_probed", "posted",
+        "_arrivals", "_bell", "_from_buffer", "_is_spinning", "_is_uniform", "_last_format", "_lib",
+        "_memory", "_pieces", "_quiet_turns", "_streams", "_unpack", "clock", "has_backlog",
+        "is_delivering", "is_probed", "posted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -121,8 +125,8 @@ class Pump(EpollPoller):
         self._pieces: Iterator[bytes] = iter(())
         self._is_uniform = False
         self.has_backlog = False
-        #: So few streams had anything to say that it was not worth to receive for them.
-        self._is_quiet = False
+        #: So little was said that it was not worth to receive it here: for so many turns each stream does so.
+        self._quiet_turns = 0
         #: It polls for a while before it sleeps, in C, however few are ready.
         self._is_spinning = False
         #: A probe watches, and wants to know the sizes of arrivals.
@@ -231,9 +235,9 @@ class Pump(EpollPoller):
             # Nobody else is looked for before these have had their turn; and to receive now would overwrite the
             # arena, where their bytes still lie.
             return [self._bell]
-        if self._is_quiet and not self._is_spinning:
+        if self._quiet_turns and not self._is_spinning:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
-            self._is_quiet = len(ready) <= PUMP_FEW
+            self._quiet_turns = self._quiet_turns - 1 if len(ready) <= PUMP_FEW else 0
             return ready
         # Up to here is the plain poller; from here on, what it does is done in C, along with every recv.
         wait = bounded(timeout)
@@ -245,7 +249,8 @@ class Pump(EpollPoller):
             raise OSError(-failure, os.strerror(-failure))
         ready = []
         count = place.arrival_count
-        self._is_quiet = count <= PUMP_FEW
+        if count <= PUMP_FEW and memory.cuts.count <= PUMP_FEW:
+            self._quiet_turns = QUIET_TURNS
         if count:
             self._take_arrivals(count)
             ready.append(self._bell)  # first: a stream reads before it writes, as on the plain path

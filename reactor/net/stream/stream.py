@@ -203,23 +203,22 @@ class Stream(Transport):
             self._fill_buffers()
             return
         try:
-            if self._sock is not None:
-                scratch = self._shared.scratch
-                size = self._sock.recv_into(scratch)
-                data = scratch[:size].tobytes()
+            scratch = self._shared.scratch
+            if self._sock is None:
+                size = self._shared.ops.readv(self._fd, (scratch,))
             else:
-                data = self._shared.ops.read(self._fd, SCRATCH_BYTES)
+                size = self._sock.recv_into(scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._on_broken(exc)
             return
-        if not data:
+        if not size:
             self._note_arrival(0)
             self._on_eof()
             return
-        self._arrived(data)
-        if len(data) == SCRATCH_BYTES:
+        self._arrived(scratch[:size].tobytes())
+        if size == SCRATCH_BYTES:
             self._fill_buffers()
 
     def _fill_buffers(self) -> None:

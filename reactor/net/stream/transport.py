@@ -28,6 +28,7 @@ an open reactor), and changes something only then.  Loop thread.  Read next: ``s
 
 from __future__ import annotations
 
+import errno
 import socket
 from abc import ABC, abstractmethod
 from functools import partial
@@ -124,6 +125,8 @@ class Transport(ABC):
         """Return the socket; a connection that came as a mere number is given an object for it now."""
         sock: socket.socket | None = self._sock
         if sock is None:
+            if self._fd < 0:
+                raise OSError(errno.EBADF, "the connection is over, and nobody has asked for its socket before")
             family = socket.AF_INET if is_ipv4(self._peer) else socket.AF_INET6
             sock = self._sock = self._shared.ops.socket_of(self._fd, family, socket.SOCK_STREAM)
         return sock
