@@ -255,7 +255,7 @@ class Script:
         apart = random.Random(~seed)
         self.is_tcp = apart.random() < 0.1
         self.turn_frames = apart.choice((2, 2, 3, 5)) if apart.random() < 0.33 else None
-        #: Streams on the pump begin as mere descriptors, as those that a listener accepts; for some of them a socket
+        #: Streams on the pump begin as mere descriptors, as those that a listener takes; for some of them a socket
         #: object is asked for in their midst.
         self.is_bare = apart.random() < 0.7
         self.quiet_turns = apart.choice((1, 2, 3, 16))
