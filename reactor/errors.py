@@ -20,6 +20,11 @@ import os
 import socket
 from collections.abc import Sequence
 
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class ReactorError(Exception):
     """The root: ``except ReactorError`` catches whatever this library itself decided to raise."""
@@ -106,9 +111,9 @@ class FramingError(PeerError, ValueError):
     codec that raised it stays broken and raises it again, with no frames, whatever it is fed.
     """
 
-    def __init__(self, message: str, frames: Sequence[bytes] = ()) -> None:
+    def __init__(self, message: str, frames: Sequence[Any] = ()) -> None:
         super().__init__(message)
-        self.frames: list[bytes] = list(frames)
+        self.frames: list[Any] = list(frames)
 
 
 class FrameTooLong(FramingError):

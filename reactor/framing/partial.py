@@ -198,15 +198,15 @@ class Broken:
     __slots__ = ("_fault",)
 
     def __init__(self, fault: FramingError) -> None:
-        self._fault = type(fault), str(fault)
+        self._fault = fault
 
     def __len__(self) -> int:
         return 0
 
     def add(self, data: bytes) -> NoReturn:
-        """Raise the fault again."""
-        kind, message = self._fault
-        raise kind(message)
+        """Raise the fault again: itself, since nobody else knows how an error of a program's own is made."""
+        self._fault.frames = []
+        raise self._fault.with_traceback(None)
 
     def vacancy(self) -> None:
         """Return None: nothing more is received."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Iterable
+from types import GenericAlias
 
 from reactor.arguments import not_iterable, shown
 from reactor.errors import ArgumentError, FramingError, PayloadRefused
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
     import asyncio
     import typing
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Generic
 
-    from reactor.framing.codec import Codec
-    from reactor.framing.seam import Payload
+    from reactor.framing.codec import Codec, F, S
     from reactor.net.datagrams.endpoint import DatagramEndpoint
     from reactor.net.messages.stream import MessageStream
     from reactor.net.stream.stream import Stream
@@ -81,6 +81,10 @@ if TYPE_CHECKING:
     StreamFactory = Callable[[], StreamProtocol]
     MessageFactory = Callable[[], MessageTaker]
     DatagramFactory = Callable[[], AnyDatagramProtocol]
+else:
+    # A framed protocol is generic for the type checker, and derives from nothing more at run time.
+    F = S = None
+    Generic = {(F, S): object}
 
 
 class BaseProtocol:
@@ -152,23 +156,28 @@ class DatagramProtocol(BaseProtocol):
         """An earlier datagram could not be delivered, or was dropped here; the endpoint lives on."""
 
 
-class FramedProtocol(Protocol):
+class FramedProtocol(Protocol, Generic[F, S]):
     """A protocol for whole frames.
 
     ``codec`` is a template: each connection gets a decoder of its own from it, when the connection is made, and
-    sends by the same settings.  Frames are bytes.  A peer that breaks the format is given up, after the frames that
-    came before the fault have been delivered; ``connection_lost`` then receives the FramingError.
+    sends by the same settings.  Frames are bytes, unless the codec is one of your own: then it is a
+    ``FramedProtocol[what it cuts, what it encodes]`` for the type checker.  A peer that breaks the format is given
+    up, after the frames that came before the fault have been delivered; ``fault_received`` may still answer, and
+    ``connection_lost`` then receives the FramingError.
     """
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)
 
     __slots__ = ("_decoder", "_link", "_outbox")
 
-    codec: Codec
+    codec: Codec[F, S]
     #: Whether a subclass wants frames by the batch, and whether it leaves the cutting to us.
     _is_batched = False
     _is_cut_here = True
 
     _outbox: Outbox
-    _decoder: Codec
+    _decoder: Codec[F, S]
 
     def __init_subclass__(cls, **options: object) -> None:
         """See what the subclass overrides: now, and not at each frame."""
@@ -188,10 +197,16 @@ class FramedProtocol(Protocol):
 
     # -- frames ------------------------------------------------------------------------------------------------
 
-    def frame_received(self, frame: bytes, /) -> None:
+    def frame_received(self, frame: F, /) -> None:
         """One frame arrived."""
 
-    def frames_received(self, frames: list[bytes], /) -> None:
+    def fault_received(self, fault: FramingError, /) -> None:
+        """The peer has broken the format, or ended inside a frame; the connection ends when this returns.
+
+        What is sent here still leaves, as far as the kernel takes it at once: an error in the protocol's own words.
+        """
+
+    def frames_received(self, frames: list[F], /) -> None:
         """Frames arrived, in order: what one chunk of bytes completed, or a part of it.
 
         As it stands, it hands them to ``frame_received`` one by one, stops when the transport closes and, on our
@@ -207,27 +222,28 @@ class FramedProtocol(Protocol):
                 link._put_back(self, list(pending))
                 return
 
-    def send_frame(self, payload: Payload) -> None:
+    def send_frame(self, payload: S) -> None:
         """Send one frame.  Raises PayloadRefused if the codec cannot carry it; nothing is sent then."""
         if type(payload) is bytes:
             outbox = self._outbox
-            room = outbox.room - len(payload)
+            room = outbox.room - len(payload)  # type: ignore[arg-type]  # it is bytes
             if room >= 0 and get_ident() == outbox.loop.owner:
                 outbox.room = room
-                outbox.corked.append(payload)  # type: ignore[union-attr]  # there is room
+                outbox.corked.append(payload)  # type: ignore[union-attr, arg-type]  # there is room for bytes
                 return
-        elif not isinstance(payload, bytes | bytearray | memoryview):
+        is_of_bytes = self._decoder.is_of_bytes
+        if is_of_bytes and not isinstance(payload, bytes | bytearray | memoryview):
             raise ArgumentError(f"a payload is bytes, bytearray or memoryview, not {shown(payload)}")
         try:
-            if len(payload) < GATHERED_BYTES:
-                self.transport.write(self._decoder.encode(payload))
-            else:
+            if is_of_bytes and len(payload) >= GATHERED_BYTES:  # type: ignore[arg-type]  # they have a size
                 self.transport.writelines(self._decoder.encode_pieces(payload))
+            else:
+                self.transport.write(self._decoder.encode(payload))
         except FramingError as exc:
             # Else a mistake of ours, on its way up through data_received, would be taken for the peer's.
             raise PayloadRefused(str(exc)) from exc
 
-    def send_frames(self, payloads: Iterable[Payload]) -> None:
+    def send_frames(self, payloads: Iterable[S]) -> None:
         """Send many frames in one piece; raises as ``send_frame`` does, and then none of them is sent."""
         try:
             payloads = payloads if isinstance(payloads, list) else list(payloads)
@@ -262,7 +278,7 @@ class FramedProtocol(Protocol):
             return
         self._pass_on(frames)
 
-    def _cut_received(self, frames: list[bytes], rest: bytes) -> None:
+    def _cut_received(self, frames: list[Any], rest: bytes) -> None:
         """What ``data_received`` does with bytes that the pump has cut already: *frames*, and the *rest* behind
         them, which is the start of another one, or of none."""
         if rest and len(frames) >= TURN_FRAMES:
@@ -296,7 +312,7 @@ class FramedProtocol(Protocol):
         if frames:
             self._pass_on(frames)
 
-    def _pass_on(self, frames: list[bytes]) -> None:
+    def _pass_on(self, frames: list[F]) -> None:
         link = self._link
         if len(frames) == 1 and not self._is_batched and not link._is_halted and link._held is None:
             self.frame_received(frames[0])
@@ -330,7 +346,7 @@ class LargeFrame:
 
     __slots__ = ("_protocol",)
 
-    def __init__(self, protocol: FramedProtocol) -> None:
+    def __init__(self, protocol: FramedProtocol[Any, Any]) -> None:
         self._protocol = protocol
 
     def get_buffer(self, size_hint: int) -> memoryview | None:
@@ -356,7 +372,7 @@ class ForeignLink:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
-    def _outbox_for(self, protocol: object, codec: Codec) -> Outbox:
+    def _outbox_for(self, protocol: object, codec: Codec[Any, Any]) -> Outbox:
         """A foreign transport makes no frames."""
         return NO_OUTBOX
 
@@ -370,8 +386,8 @@ class ForeignLink:
 
     def _deliver_frames(
         self,
-        protocol: FramedProtocol,
-        frames: list[bytes],
+        protocol: FramedProtocol[Any, Any],
+        frames: list[Any],
         fault: FramingError | None = None,
         is_uncut: bool = False,
     ) -> None:
@@ -379,9 +395,13 @@ class ForeignLink:
         if frames:
             protocol.frames_received(frames)
         if fault is not None and not self._transport.is_closing():
-            self._transport.abort()
+            protocol.fault_received(fault)
+            if self._transport.get_write_buffer_size():
+                self._transport.close()  # when what it said has left
+            else:
+                self._transport.abort()
 
-    def _put_back(self, protocol: FramedProtocol, frames: list[bytes]) -> None:
+    def _put_back(self, protocol: FramedProtocol[Any, Any], frames: list[Any]) -> None:
         """They are not wanted: a foreign transport is halted only when it closes."""
 
 

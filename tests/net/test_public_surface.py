@@ -44,7 +44,7 @@ SURFACES: dict[type, str] = {
     reactor.Timer: "args callback cancel interval is_cancelled postpone reschedule when",
     reactor.Protocol: TOLD + " data_received eof_received",
     reactor.FramedProtocol: TOLD + """
-        data_received eof_received frame_received frames_received send_frame send_frames
+        data_received eof_received fault_received frame_received frames_received send_frame send_frames
     """,
     reactor.DatagramProtocol: TOLD + " datagram_received error_received",
     reactor.MessageProtocol: TOLD + " eof_received max_message_size message_received",

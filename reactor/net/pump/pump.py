@@ -176,7 +176,7 @@ class Pump(EpollPoller):
         if 0 <= fd < len(self._streams) and self._streams[fd] is stream:
             self._memory.marks[fd] = 1 + format
 
-    def format_of(self, codec: Codec | None) -> int:
+    def format_of(self, codec: Codec[Any, Any] | None) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
         if codec is None:
             return RAW

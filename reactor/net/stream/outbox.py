@@ -61,7 +61,7 @@ class Outbox:
         "capacity", "codec", "corked", "files", "format", "is_posted", "loop", "pending", "pending_bytes", "room",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop | None = None, codec: Codec | None = None, format: int = RAW) -> None:
+    def __init__(self, loop: Loop | None = None, codec: Codec[Any, Any] | None = None, format: int = RAW) -> None:
         self.loop: Any = loop
         self.codec = codec
         self.format = format
@@ -179,7 +179,7 @@ class Outbox:
             self.room = self.capacity
         return dropped
 
-    def frame_with(self, codec: Codec, format: int) -> None:
+    def frame_with(self, codec: Codec[Any, Any], format: int) -> None:
         """Make frames of what is put in from now on.  What is here already, without a codec, is bytes."""
         if self.corked:
             self.settle()
@@ -189,7 +189,7 @@ class Outbox:
         if self.corked is not None and self.pending is None:
             self.room = self.capacity
 
-    def succeed(self, codec: Codec | None = None, format: int = RAW) -> Outbox:
+    def succeed(self, codec: Codec[Any, Any] | None = None, format: int = RAW) -> Outbox:
         """Return an outbox for another codec, with what waits here; this one has no room any more."""
         self.settle()  # what was corked was meant for this codec, which the heir does not have
         heir = Outbox(self.loop, codec, format)

@@ -99,7 +99,7 @@ class Stream(Transport):
         #: What was received and has yet to be delivered: calls that do so.  They come before what the kernel has.
         self._held: deque[Callable[[], object]] | None = None
         #: The frames of which some are being delivered.
-        self._delivering: list[bytes] | None = None
+        self._delivering: list[Any] | None = None
         #: Frames that are delivered from one look at the clock to the next.
         self._pace = FIRST_FRAMES
         #: ``_go_on`` will be called in the next turn.
@@ -130,7 +130,7 @@ class Stream(Transport):
             if unmade is not None:
                 FramedProtocol.connection_made(unmade, self)
 
-    def _outbox_for(self, protocol: Any, codec: Codec) -> Outbox:
+    def _outbox_for(self, protocol: Any, codec: Codec[Any, Any]) -> Outbox:
         """Return where *protocol* may put payloads, of which this stream makes frames with *codec*.
 
         If it is this stream's own protocol, what arrives may be cut by the pump and come as frames.  For a codec
@@ -254,7 +254,7 @@ class Stream(Transport):
 
     # -- one way in --------------------------------------------------------------------------------------------
 
-    def _arrived(self, data: bytes, frames: list[bytes] | None = None, size: int = 0) -> None:
+    def _arrived(self, data: bytes, frames: list[Any] | None = None, size: int = 0) -> None:
         """The one way in: *data* has arrived, or *frames* with *data* behind them, *size* bytes in all.
 
         It is held if reading is paused, or something that came before it is held.
@@ -418,7 +418,7 @@ class Stream(Transport):
     # -- frames ------------------------------------------------------------------------------------------------
 
     def _deliver_frames(
-        self, protocol: Any, frames: list[bytes], fault: FramingError | None = None, is_uncut: bool = False
+        self, protocol: Any, frames: list[Any], fault: FramingError | None = None, is_uncut: bool = False
     ) -> None:
         """Hand *frames* to *protocol*, as many as this stream's share of the turn; hold the rest.  Behind the last
         of them the peer has broken the format, if there is a *fault*; or there are more, which have yet to be cut:
@@ -472,10 +472,11 @@ class Stream(Transport):
         if rest or is_uncut or (fault is not None and not self._may_take()):
             self._hold_frames(protocol, rest, fault, is_uncut)
         elif fault is not None:
+            protocol.fault_received(fault)
             self.fail(fault)
 
     def _hold_frames(
-        self, protocol: Any, frames: list[bytes], fault: FramingError | None, is_uncut: bool
+        self, protocol: Any, frames: list[Any], fault: FramingError | None, is_uncut: bool
     ) -> None:
         behind = 0 if self._held is None else len(self._held)
         if frames or not is_uncut:
@@ -485,13 +486,13 @@ class Stream(Transport):
         self._hold_first(rest, behind)
 
     def _rest_of(
-        self, protocol: Any, frames: list[bytes], fault: FramingError | None, is_uncut: bool
+        self, protocol: Any, frames: list[Any], fault: FramingError | None, is_uncut: bool
     ) -> Callable[[], object]:
         """Return what delivers *frames* later, as ``_deliver_frames`` was to do it now."""
         deliver = partial(self._deliver_frames, protocol, fault=fault, is_uncut=is_uncut)
         return partial(self._deliver, deliver, frames)
 
-    def _put_back(self, protocol: Any, frames: list[bytes]) -> None:
+    def _put_back(self, protocol: Any, frames: list[Any]) -> None:
         """Hold *frames*, which *protocol* was handed and has not taken: reading was paused in their midst."""
         if frames:
             self._hold_first(partial(self._deliver, partial(self._deliver_frames, protocol), frames))
@@ -541,6 +542,10 @@ class Stream(Transport):
     def _on_raised(self, exc: BaseException, method: object) -> None:
         if isinstance(exc, KeyboardInterrupt | SystemExit):
             self._uncork()
+        protocol = self._protocol
+        if isinstance(protocol, FramedProtocol) and getattr(method, "__module__", "").startswith("reactor.net."):
+            # What a reader of the log can look for is the method of the program that ours has called.
+            method = protocol.frames_received if protocol._is_batched else protocol.frame_received
         super()._on_raised(exc, method)
 
     # -- one way out -------------------------------------------------------------------------------------------
