@@ -104,6 +104,18 @@ def checked_instance(name: str, value: T, kind: type, wanted: str) -> T:
     return value
 
 
+def checked_items(name: str, values: Any, kind: type | tuple[type, ...], wanted: str) -> list[Any]:
+    """Return *values* as a list, if it is an iterable of *kind*, as *wanted* calls it; text is none, though it is
+    one of letters.  Raises ArgumentError."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ArgumentError(f"{name} is an iterable of {wanted}, such as a list, not {shown(values)}")
+    items = list(values)
+    for item in items:
+        if not isinstance(item, kind):
+            raise ArgumentError(f"each of {name} is a {wanted}, not {shown(item)}")
+    return items
+
+
 def not_iterable(name: str, value: object, exc: TypeError) -> TypeError:
     """Return the error for *exc*, which going through *value* has raised: one that names it if it is no iterable,
     else *exc*, which is about what is in it.

@@ -29,6 +29,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 
+from reactor.arguments import checked_items
 from reactor.errors import KeyRefused
 
 #: Bytes of a secret: at the least, at the most, and in a new key.
@@ -65,14 +66,14 @@ class Key:
 class KeyRing:
     """The keys that are accepted; the first is the one to prove oneself with.  Immutable: to rotate, make another.
 
-    Raises KeyRefused if there is none, or if two have the same id.
+    Raises KeyRefused if there is none, or if two have the same id, ArgumentError for what are no keys.
     """
 
     __slots__ = ("_keys", "_nobody", "first")
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys: dict[str, Key] = {}
-        for key in keys:
+        for key in checked_items("keys", keys, Key, "Key"):
             if key.id in self._keys:
                 raise KeyRefused(f"there are two keys with the id {key.id!r}")
             self._keys[key.id] = key

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reactor.arguments import checked_instance, checked_seconds, checked_whole, not_iterable
+from reactor.arguments import checked_instance, checked_seconds, checked_whole, not_iterable, shown
+from reactor.errors import ArgumentError
 from reactor.net.reactor import Reactor
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Exchange:
         checked_instance("loop", loop, Reactor, "a Reactor")
         checked_seconds("timeout", timeout)
         checked_whole("expected", expected, none=True)
+        if isinstance(messages, (str, bytes)):  # type: ignore[unreachable]  # an iterable, but of letters
+            raise ArgumentError(f"messages is an iterable of messages, such as a list, not {shown(messages)}")
         try:
             self._messages = iter(messages)
         except TypeError as exc:

@@ -109,6 +109,20 @@ Call = Callable[[Place, Any], object]
 
 #: Each call, the word by which its error names what is wrong, and values that it cannot use.
 CALLS: dict[str, tuple[Call, str, list[Any]]] = {
+    "KeyRing": (lambda it, value: KeyRing(value), "keys is an iterable", [None, 5, "key", new_key("id")]),
+    "UploadClient, one path": (
+        lambda it, value: UploadClient(it.loop, value), "paths is an iterable", ["a/path", b"path"],
+    ),
+    "Client, one message": (
+        lambda it, value: Client(it.loop, value), "messages is an iterable", ["text", b"bytes"],
+    ),
+    "open_datagram, local": (
+        lambda it, value: it.loop.open_datagram(reactor.DatagramProtocol, local=value), "a UDP address is",
+        ["127.0.0.1", "127.0.0.1:80", "::1"],
+    ),
+    "listen_tcp, address": (
+        lambda it, value: it.loop.listen_tcp(Framed, value), "so write *address", [("127.0.0.1", 80)],
+    ),
     "add_acceptor, batch": (
         lambda it, value: it.loop.add_acceptor(it.plain, print, batch=value), "batch",
         [None, "x", math.nan, 0, -1, 1.5, True],

@@ -122,7 +122,9 @@ def checked_host(host: str) -> str:
     A NUL byte is refused: getaddrinfo(3) would end the name there and look up another one than was asked for.
     """
     if not isinstance(host, str) or not host or "\0" in host:
-        raise AddressError(f"a host is a name or a numeric address, not {shown(host)}")
+        # A tuple has no type here, but it is what a program has that forgets the star.
+        hint = ": host and port are two arguments, so write *address" if type(host).__name__ == "tuple" else ""
+        raise AddressError(f"a host is a name or a numeric address, not {shown(host)}{hint}")
     return host
 
 

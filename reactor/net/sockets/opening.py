@@ -22,7 +22,14 @@ from collections.abc import Callable, Iterable
 
 from reactor.arguments import LARGEST_INT, checked_flag, checked_whole, shown
 from reactor.errors import AddressError, ArgumentError, BindFailed, OptionError, ResolutionFailed, os_error_text
-from reactor.net.sockets.addresses import checked_host, checked_port, checked_unix_path, format_address, is_abstract
+from reactor.net.sockets.addresses import (
+    checked_host,
+    checked_port,
+    checked_unix_path,
+    format_address,
+    is_abstract,
+    numeric_family,
+)
 from reactor.net.sockets.options import (
     DEFAULT_OPTIONS,
     PeerCredentials,
@@ -310,6 +317,9 @@ def _datagram_ends(ops: Ops, local: Any, remote: Any, options: SocketOptions) ->
     if not given:
         return [(socket.AF_INET, None, None)]
     if not any(isinstance(end, tuple) for end in given):
+        for end in given:
+            if isinstance(end, str) and any(map(numeric_family, (end, end.rpartition(":")[0].strip("[]")))):
+                raise AddressError(f"{end!r} would be the path of a Unix socket: a UDP address is (host, port)")
         here, there = (None if end is None else checked_unix_path(end) for end in (local, remote))
         return [(socket.AF_UNIX, here, there)]
     if not all(isinstance(end, tuple) and len(end) >= 2 for end in given):

@@ -21,6 +21,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
+from reactor.arguments import checked_items
 from reactor.errors import OptionError
 from reactor.service.upload.disk import Disk
 from reactor.service.upload.names import checked_name
@@ -92,10 +93,11 @@ def _identity_of(found: os.stat_result) -> bytes:
 def sources_of(paths: Iterable[str]) -> list[Source]:
     """Return a source for each of *paths*, under the last component of its path.
 
-    Raises OptionError for a name that no server would take, and for two files that would have the same.
+    Raises OptionError for a name that no server would take, and for two files that would have the same,
+    ArgumentError for one path instead of several.
     """
     found: dict[str, Source] = {}
-    for path in paths:
+    for path in checked_items("paths", paths, (str, bytes, os.PathLike), "path"):
         name = checked_name(os.fsencode(os.path.basename(path)))
         if name in found:
             raise OptionError(f"{found[name].path!r} and {path!r} would both be called {name!r}")
