@@ -127,6 +127,10 @@ class Codec(ABC, Generic[F, S]):
 
     # -- receiving ---------------------------------------------------------------------------------------------
 
+    def whole_frame(self, buffer: memoryview, size: int) -> bytes | None:
+        """Return the frame that ``buffer[:size]`` is, if it is one, nothing is held, and it shows at a glance."""
+        return None
+
     @property
     def is_of_bytes(self) -> bool:
         """Whether its frames are bytes: those of a format without a scanner may be anything."""

@@ -107,7 +107,7 @@ class Pump(EpollPoller):
     __slots__ = (
         "_arrivals", "_bell", "_from_buffer", "_is_spinning", "_is_uniform", "_last_format", "_lib",
         "_memory", "_pieces", "_quiet_turns", "_streams", "_unpack", "clock", "has_backlog",
-        "is_delivering", "is_probed", "posted",
+        "is_delivering", "is_probed", "posted", "write",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -116,6 +116,8 @@ class Pump(EpollPoller):
 
         super().__init__()
         self._lib, self._from_buffer, self._unpack = lib, ffi.from_buffer, ffi.unpack
+        #: ``write(fd, data, size)`` sends on a descriptor that has no socket object, see ``pump_write``.
+        self.write = lib.pump_write
         #: The streams that are received for, by descriptor.  A list: 40 bytes a connection less than a dictionary.
         self._streams: list[Pumped | None] = []
         #: The format that was last asked for, and its number.
@@ -400,13 +402,6 @@ class Pump(EpollPoller):
                 if short:
                     self._take_back(streams, corked, rows)
         return short >= 0
-
-    def write(self, fd: int, data: bytes) -> int:
-        """Send *data* on *fd*, which has no socket object; return how many bytes went.  Raises OSError: send(2)."""
-        sent: int = self._lib.pump_write(fd, data, len(data))
-        if sent < 0:
-            raise OSError(-sent, os.strerror(-sent))
-        return sent
 
     def _take_back(self, streams: list[Pumped], corked: list[list[bytes]], rows: array[int]) -> None:
         """Give back what the kernel did not take: first the bytes, to all; then do what follows: user code."""

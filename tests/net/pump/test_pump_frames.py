@@ -252,7 +252,10 @@ def test_few_streams_receive_for_themselves_and_many_have_it_done(
     pumped: list[int] = []
     _frame_arrived = Stream._frame_arrived
     monkeypatch.setattr(
-        Stream, "_frame_arrived", lambda me, fd, *row: pumped.append(fd) or _frame_arrived(me, fd, *row)
+        Stream, "_frame_arrived",
+        lambda me, format, frame, is_alone=False: (
+            is_alone or pumped.append(format), _frame_arrived(me, format, frame, is_alone)
+        )[1],
     )
     for busy, expected in ((4, 4), (2, 2), (2, 0), (4, 0), (4, 4), (0, 0), (1, 0)):
         pumped.clear()
