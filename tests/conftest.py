@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import importlib.util
+import math
 import os
 import select
 import shutil
@@ -89,8 +90,11 @@ ALWAYS, SHIPPED = -1, PUMP_FEW
 
 
 def leave_to_streams(patch: pytest.MonkeyPatch, few: int) -> None:
-    """Have the pump leave receiving to up to *few* streams that are ready."""
+    """Have the pump leave receiving to up to *few* streams that are ready; to none, however much they say, if that
+    is negative."""
     patch.setattr("reactor.net.pump.pump.PUMP_FEW", few)
+    if few < 0:
+        patch.setattr("reactor.net.pump.pump.LARGE_ARRIVAL", math.inf)
 
 
 @pytest.fixture(params=[ALWAYS, SHIPPED], ids=["always", "shipped"])

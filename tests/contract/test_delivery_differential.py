@@ -259,6 +259,7 @@ class Script:
         #: object is asked for in their midst.
         self.is_bare = apart.random() < 0.7
         self.quiet_turns = apart.choice((1, 2, 3, 16))
+        self.large_arrival = apart.choice((None, None, 50, 1 << 30))
         self.accel = {way: dice.choice(("auto", "pure")) if way != "pump" else "auto" for way in WAYS}
         for part in self.parts:
             for word, other in part.reactions:
@@ -782,7 +783,8 @@ def settings(script: Script, way: str) -> Iterator[str]:
         patch.setenv("REACTOR_ACCEL", script.accel[way])
         reactor.Reactor(selector).close()  # what has a bound is loaded by the first of its kind
         for bound, value in (
-            ("PUMP_FEW", script.threshold), ("TURN_FRAMES", script.turn_frames), ("QUIET_TURNS", script.quiet_turns)
+            ("PUMP_FEW", script.threshold), ("TURN_FRAMES", script.turn_frames),
+            ("QUIET_TURNS", script.quiet_turns), ("LARGE_ARRIVAL", script.large_arrival),
         ):  # fmt: skip
             for name, module in list(sys.modules.items()):
                 if value is not None and name.startswith("reactor.") and bound in vars(module):

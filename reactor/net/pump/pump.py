@@ -97,6 +97,13 @@ UNTOLD_POSTING = array("q", [0, 0, 0, UNTOLD])
 #: Turns after which the pump looks again how much is said: few streams may say many frames at once.
 QUIET_TURNS = 16
 
+#: Bytes from which an arrival is better received by its stream: what it saves is nothing beside the copies, and one
+#: stream's bytes are in the processor's cache, where an arena full of them is not.
+LARGE_ARRIVAL = 16 * 1024
+
+#: More streams than a poller returns at once.
+ALL_READY = 1 << 20
+
 #: Bytes that the longest length field takes: a varint of 64 bits.
 LONGEST_FIELD = 10
 
@@ -106,7 +113,7 @@ class Pump(EpollPoller):
 
     __slots__ = (
         "_arrivals", "_bell", "_from_buffer", "_is_spinning", "_is_uniform", "_last_format", "_lib",
-        "_memory", "_pieces", "_quiet_turns", "_streams", "_unpack", "clock", "has_backlog",
+        "_memory", "_pieces", "_quiet_most", "_quiet_turns", "_streams", "_unpack", "clock", "has_backlog",
         "is_delivering", "is_probed", "posted", "write",
     )  # fmt: skip
 
@@ -129,6 +136,8 @@ class Pump(EpollPoller):
         self.has_backlog = False
         #: So little was said that it was not worth to receive it here: for so many turns each stream does so.
         self._quiet_turns = 0
+        #: ... as long as no more of them are ready.
+        self._quiet_most = 0
         #: It polls for a while before it sleeps, in C, however few are ready.
         self._is_spinning = False
         #: A probe watches, and wants to know the sizes of arrivals.
@@ -239,7 +248,7 @@ class Pump(EpollPoller):
             return [self._bell]
         if self._quiet_turns and not self._is_spinning:
             ready = EpollPoller.select(self, timeout)  # super() costs 60 ns
-            self._quiet_turns = self._quiet_turns - 1 if len(ready) <= PUMP_FEW else 0
+            self._quiet_turns = self._quiet_turns - 1 if len(ready) <= self._quiet_most else 0
             return ready
         # Up to here is the plain poller; from here on, what it does is done in C, along with every recv.
         wait = bounded(timeout)
@@ -252,7 +261,7 @@ class Pump(EpollPoller):
         ready = []
         count = place.arrival_count
         if count <= PUMP_FEW and memory.cuts.count <= PUMP_FEW:
-            self._quiet_turns = QUIET_TURNS
+            self._quiet_turns, self._quiet_most = QUIET_TURNS, PUMP_FEW
         if count:
             self._take_arrivals(count)
             ready.append(self._bell)  # first: a stream reads before it writes, as on the plain path
@@ -278,6 +287,8 @@ class Pump(EpollPoller):
         pieces = self._pieces = iter(program.unpack_from(memory.arena))
         numbers = memory.arrivals[: 4 * count].tolist()  # rows of four: fd, format, size, count, as in pump.h
         fds = numbers[::4]
+        if sum(numbers[2::4]) >= LARGE_ARRIVAL * count:
+            self._quiet_turns, self._quiet_most = QUIET_TURNS, ALL_READY
         self._is_uniform = uniform = memory.place.uniform and not self.is_probed
         last = pieces if uniform else numbers[2::4]
         streams = list(map(self._streams.__getitem__, fds))  # now: the next Python code may open and close others
