@@ -43,7 +43,7 @@ from struct import Struct
 from reactor.core.polling.by_epoll import EPOLLIN, EPOLLOUT, EpollPoller
 from reactor.core.polling.contract import bounded
 from reactor.core.registry import Registration
-from reactor.framing.seam import RAW, UNKNOWN
+from reactor.framing.seam import UNKNOWN
 from reactor.limits import (
     ACCEPT_BATCH,
     CORK_BYTES,
@@ -187,10 +187,8 @@ class Pump(EpollPoller):
         if 0 <= fd < len(self._streams) and self._streams[fd] is stream:
             self._memory.marks[fd] = 1 + format
 
-    def format_of(self, codec: Codec[Any, Any] | None) -> int:
+    def format_of(self, codec: Codec[Any, Any]) -> int:
         """Return the number of *codec*'s format, see ``PumpMemory``."""
-        if codec is None:
-            return RAW
         wire = codec.wire
         known, number = self._last_format
         if wire is not known:  # it is that of the last connection, nearly always

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -371,3 +372,79 @@ def test_signals_between_two_batches_do_no_harm(stage: Stage) -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
             stage.run_once(0)
         stage.until(lambda: len(kind.made) == 5 and told)
+
+
+class Framed(reactor.FramedProtocol):
+    """Answers each frame with itself; *reaction* comes first."""
+
+    codec = reactor.LengthPrefixed(1)
+
+    def __init__(self, reaction: Callable[[Framed], object]) -> None:
+        self.reaction = reaction
+        self.ends: list[BaseException | None] = []
+
+    def frame_received(self, frame: bytes) -> None:
+        self.reaction(self)
+        self.send_frame(frame)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.ends.append(exc)
+
+
+def test_a_reply_waits_when_the_kernel_has_no_room_for_it(stage: Stage) -> None:
+    """Somebody else has filled the socket's buffer; the reply comes behind that, whole."""
+    filled = 0
+
+    def fill(me: Framed) -> None:
+        nonlocal filled
+        with socket.socket(fileno=os.dup(me.transport.fileno())) as other:
+            other.setblocking(False)
+            try:
+                while True:
+                    filled += other.send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+
+    protocol = Framed(fill)
+    listener = stage.listen_tcp(lambda: protocol, "127.0.0.1")
+    with socket.create_connection(listener.address) as client:
+        client.sendall(b"\5hello")
+        stage.until(lambda: filled)
+        assert protocol.transport.get_write_buffer_size() == 6
+        client.setblocking(False)
+        received = bytearray()
+
+        def has_all() -> bool:
+            try:
+                received.extend(client.recv(1 << 20))
+            except BlockingIOError:
+                pass
+            return len(received) == filled + 6
+
+        beat = stage.call_every(0.001, lambda: None)  # the client is not watched, so the loop has to look again
+        stage.until(has_all)
+        beat.cancel()
+        assert received.endswith(b"\0\5hello")
+
+
+def test_a_reply_to_a_peer_that_is_gone_ends_the_connection_alone(stage: Stage) -> None:
+    """Its socket is reset before the reply is sent; a connection that stands beside it goes on."""
+    clients: list[socket.socket] = []
+
+    def reset(me: Framed) -> None:
+        clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients[0].close()
+
+    victim, other = Framed(reset), Framed(lambda me: None)
+    protocols = [victim, other]
+    listener = stage.listen_tcp(lambda: protocols.pop(0), "127.0.0.1")
+    clients += [socket.create_connection(listener.address) for _ in range(2)]
+    stage.until(lambda: not protocols)
+    clients[0].sendall(b"\4gone")
+    stage.until(lambda: victim.ends)
+    assert isinstance(victim.ends[0], ConnectionError)
+    clients[1].sendall(b"\4here")
+    clients[1].settimeout(10)
+    stage.settle()
+    assert heard(clients[1], 5) == b"\4here"
+    clients[1].close()
