@@ -23,6 +23,7 @@ What a scanner owes is in ``seam``.  Read next: ``scanner_pure``, which cuts; th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from types import GenericAlias
 
 from reactor.arguments import not_iterable, shown
@@ -73,9 +74,10 @@ def checked_limit(limit: int) -> int:
 class Codec(ABC, Generic[F, S]):
     """A template for decoders and a decoder in one; see the grammar at the head of this module.
 
-    A format of your own derives from this and has two methods, ``next_frame`` and ``encode``: frames may then be
-    any objects.  What it keeps in attributes from one frame to the next is the connection's own: ``fresh`` copies
-    the template's.  For the type checker it is a ``Codec[what it cuts, what it encodes]``.
+    A format of your own derives from this and has two methods, ``next_frame`` and ``encode``: frames may then
+    be any objects.  What it keeps in attributes from one frame to the next is the connection's own: ``fresh``
+    copies the template's, but not what these refer to: a list is shared.  For the type checker it is a
+    ``Codec[what it cuts, what it encodes]``.
 
     ``max_frame_length`` binds on both ends: ``encode`` refuses longer payloads and ``feed`` raises FrameTooLong as
     soon as a longer frame is certain, before it is buffered.  A decoder belongs to one connection and one thread;
@@ -113,16 +115,15 @@ class Codec(ABC, Generic[F, S]):
     def fresh(self) -> Self:
         """Return a new decoder with the same settings and no state.
 
-        Settings are shared, not validated again.  A subclass with attributes outside of ``settings`` extends this.
+        Settings are shared, not validated again.  A subclass with attributes outside of ``settings`` extends this;
+        one that has ``next_frame`` need not: all its attributes are copied, as by ``copy.copy``.
         """
         kind = type(self)
-        twin = kind.__new__(kind)
+        twin = copy(self) if self._scan is None else kind.__new__(kind)
         twin.partial = None
         twin.most = ALL
         for name in kind.settings:
             setattr(twin, name, getattr(self, name))
-        if self._scan is None and hasattr(self, "__dict__"):
-            vars(twin).update(vars(self))
         return twin
 
     # -- receiving ---------------------------------------------------------------------------------------------

@@ -131,6 +131,37 @@ def test_frames_are_objects_and_a_decoder_has_its_own_state() -> None:
     assert one.encode_many([1, 2]) == b"1;2;"
 
 
+def test_a_format_may_have_slots_and_make_its_own_state_anew() -> None:
+    """Slots are copied as any other attribute, and what ``fresh`` makes is one connection's alone."""
+
+    class Named(Own):
+        __slots__ = ("seen", "tag")
+
+        def __init__(self, tag: bytes) -> None:
+            super().__init__()
+            self.tag = tag
+            self.seen: list[bytes] = []
+
+        def fresh(self) -> Named:
+            twin = super().fresh()
+            twin.seen = []
+            return twin
+
+        def next_frame(self, data: bytes, at: int) -> tuple[bytes, int] | int | None:
+            found = super().next_frame(data, at)
+            if isinstance(found, tuple):
+                self.seen.append(found[0])
+                return self.tag + found[0], found[1]
+            return found
+
+    template = Named(b"<")
+    one, other = template.fresh(), template.fresh()
+    assert one.feed(b"\0\1a\0") == [b"<a"]
+    assert other.feed(b"\0\1b") == [b"<b"]
+    assert (template.seen, one.seen, other.seen) == ([], [b"a"], [b"b"])
+    assert one.fresh().buffered == 0
+
+
 def test_a_decoder_cuts_no_more_than_it_is_asked_for() -> None:
     """The rest is cut in the next turns."""
     decoder = Numbers().fresh()
