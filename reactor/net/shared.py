@@ -30,8 +30,8 @@ class Shared:
     ``transports``."""
 
     __slots__ = (
-        "_batch", "_is_batch_sought", "clock", "counters", "extra", "inherited", "lingering", "loop", "ops",
-        "probe", "pump", "reports", "scratch", "transports",
+        "_batch", "_is_batch_sought", "clock", "counters", "extra", "inherited", "lingering", "loop",
+        "making", "ops", "probe", "pump", "reports", "scratch", "transports",
     )  # fmt: skip
 
     def __init__(self, loop: Loop) -> None:
@@ -52,6 +52,8 @@ class Shared:
         #: Receives and sends for all datagram endpoints; see ``batch()``.
         self._batch: Batch | None = None
         self._is_batch_sought = False
+        #: Held by whoever makes a socket object of a number, or closes the number: see ``Transport._socket``.
+        self.making = loop.ops.rlock()
         self.lingering = Lingering(loop, self.scratch)
         #: In a forked child: the transports that the parent has as well.  To end them is to close our descriptors.
         self.inherited: set[object] = set()

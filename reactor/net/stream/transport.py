@@ -125,10 +125,15 @@ class Transport(ABC):
         """Return the socket; a connection that came as a mere number is given an object for it now."""
         sock: socket.socket | None = self._sock
         if sock is None:
-            if self._fd < 0:
-                raise OSError(errno.EBADF, "the connection is over, and nobody has asked for its socket before")
-            family = socket.AF_INET if is_ipv4(self._peer) else socket.AF_INET6
-            sock = self._sock = self._shared.ops.socket_of(self._fd, family, socket.SOCK_STREAM)
+            # Any thread may ask.  Two objects for one number, or one for a number that is closed already, would
+            # close it a second time when they are collected.
+            with self._shared.making:
+                sock = self._sock
+                if sock is None:
+                    if self._fd < 0:
+                        raise OSError(errno.EBADF, "the connection is over, and nobody asked for its socket before")
+                    family = socket.AF_INET if is_ipv4(self._peer) else socket.AF_INET6
+                    sock = self._sock = self._shared.ops.socket_of(self._fd, family, socket.SOCK_STREAM)
         return sock
 
     def get_protocol(self) -> Any:
@@ -487,12 +492,13 @@ class Transport(ABC):
             linger = False  # to shut the connection down would do it to the parent's as well
         if linger:
             self._shared.lingering.take(self._socket(), self._discard, self._on_released)
-        elif self._sock is not None:
-            self._sock.close()
-            self._on_released()
         else:
-            fd, self._fd = self._fd, -1
-            self._shared.ops.close(fd)
+            with self._shared.making:
+                sock, fd, self._fd = self._sock, self._fd, -1
+            if sock is None:
+                self._shared.ops.close(fd)
+            else:
+                sock.close()
             if self._on_lost is not None:
                 self._on_lost(self)
 

@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -448,3 +449,38 @@ def test_a_reply_to_a_peer_that_is_gone_ends_the_connection_alone(stage: Stage) 
     stage.settle()
     assert heard(clients[1], 5) == b"\4here"
     clients[1].close()
+
+
+def test_threads_that_ask_for_a_socket_get_the_same_one_or_none(stage: Stage) -> None:
+    """While the loop serves and ends the connection: a second object would close the number a second time."""
+    kind = numbered()
+    listener = stage.listen_tcp(kind, "127.0.0.1")
+    is_over = threading.Event()
+    seen: dict[int, set[int]] = {}
+
+    def ask() -> None:
+        while not is_over.is_set():
+            for number, one in enumerate(kind.made[:]):
+                sock = one.transport.get_extra_info("socket")
+                if sock is not None:
+                    seen.setdefault(number, set()).add(id(sock))
+                    kept.append(sock)
+
+    kept: list[Any] = []
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            count = len(kind.made)
+            with queued(listener, 5) as clients:
+                stage.until(lambda: len(kind.made) == count + 5)  # noqa: B023
+                stage.until(lambda: all(one.data for one in kind.made))
+                assert [heard(client) for client in clients] == [b"0", b"1", b"2", b"3", b"4"]
+            stage.until(lambda: not listener.connections)
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    assert set(map(len, seen.values())) <= {1}
+    assert stage.take_failures() == []
